@@ -1,0 +1,1 @@
+//! The thin HTTP gateway: it asks over NATS and owns no state.

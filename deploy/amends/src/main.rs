@@ -1,0 +1,2 @@
+//! The one binary, in every role.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Everything that speaks NATS: topology, publishing, consuming, requests.

@@ -1,0 +1,20 @@
+//! The pure heart of Amends: what a saga definition says, and what happens next.
+//!
+//! No clock, no randomness, no IO, no async: live running, recovery and tests run these same functions.
+//!
+//! * [`definition`]: the document, read and checked.
+//! * [`validate`]: what makes a definition refusable, with file, line and what to write instead.
+//! * [`state`]: one saga as it stands.
+//! * [`event`]: the facts it is made of; [`evolve`](evolve::evolve) applies one.
+//! * [`decide`]: an input and the time in, facts and effects out.
+//! * [`view`]: a saga as people read it, with the sentence that says why it is not moving.
+
+pub mod backoff;
+pub mod decide;
+pub mod definition;
+pub mod event;
+pub mod evolve;
+pub mod mapping;
+pub mod state;
+pub mod validate;
+pub mod view;

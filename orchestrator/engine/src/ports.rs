@@ -1,0 +1,163 @@
+//! What the engine needs of the world: a [`Store`] for what must not be lost, a [`Transport`] for what must travel.
+
+use std::sync::Arc;
+
+use amends_core::event::Event;
+use amends_core::state::SagaState;
+use amends_schemas::command::Command;
+use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
+use amends_schemas::problem::Problem;
+use amends_schemas::saga::{ListSagas, Page, SagaSummary, SagaView, StartSaga};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// One committed batch: everything a partition decided in one round, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalRecord {
+    /// Whose.
+    pub partition: PartitionId,
+    /// From 1, without gaps; the fence.
+    pub position: u64,
+    /// The owner's epoch: one more with each takeover.
+    pub epoch: u64,
+    /// Who wrote it, for people.
+    pub owner: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What, saga by saga; empty for a takeover.
+    pub entries: Vec<JournalEntry>,
+}
+
+/// The new facts of one saga within a record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Which saga.
+    pub saga_id: SagaId,
+    /// Its facts, in order.
+    pub events: Vec<Event>,
+}
+
+/// A saga with what the store needs to find it again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredSaga {
+    /// The saga as of the checkpoint it was projected with.
+    pub state: SagaState,
+    /// Positions of the records that hold its facts, ascending.
+    pub positions: Vec<u64>,
+    /// Why it was not moving when it was projected.
+    pub waiting_for: Option<String>,
+}
+
+/// What a new owner needs to go on.
+#[derive(Debug, Clone, Default)]
+pub struct Recovered {
+    /// Position of the last record; zero when there is none.
+    pub last_position: u64,
+    /// Epoch of the last record; zero when there is none.
+    pub last_epoch: u64,
+    /// Every saga that was not settled at the checkpoint.
+    pub sagas: Vec<StoredSaga>,
+    /// Every record after the checkpoint, in order and without gaps.
+    pub tail: Vec<JournalRecord>,
+}
+
+/// Why the store did not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else has written this position: this owner has been replaced.
+    #[error("position {position} of partition {partition} was written by {owner} in epoch {epoch}")]
+    Fenced {
+        /// The partition.
+        partition: PartitionId,
+        /// The position.
+        position: u64,
+        /// Who wrote it.
+        owner: String,
+        /// In which epoch.
+        epoch: u64,
+    },
+    /// Not now; the same call may succeed later. Whether it took effect is unknown.
+    #[error("the database cannot answer: {0}")]
+    Unavailable(String),
+    /// The stored data is not what it must be.
+    #[error("the journal is damaged: {0}")]
+    Damaged(String),
+    /// The deployment was started with another number of partitions.
+    #[error(
+        "this database holds {stored} partitions and {requested} were asked for; \
+         the number is fixed when a deployment first starts: start with {stored}"
+    )]
+    PartitionCount {
+        /// What the database holds.
+        stored: u16,
+        /// What was asked for.
+        requested: u16,
+    },
+    /// A cursor or filter that cannot be.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Holds the journal and its view. All methods may be called from many tasks at once.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Fixes the number of partitions at the first start and checks it at every other. `None` takes what is stored, or
+    /// `default` when nothing is.
+    async fn establish(
+        &self,
+        requested: Option<PartitionCount>,
+        default: PartitionCount,
+    ) -> Result<PartitionCount, StoreError>;
+
+    /// Everything unfinished of one partition. Checks that positions after the checkpoint are dense.
+    async fn recover(&self, partition: PartitionId) -> Result<Recovered, StoreError>;
+
+    /// Commits one record, fsynced when this returns. Calling again with the same record after
+    /// [`StoreError::Unavailable`] is safe: a record that is already there with this owner and epoch is success.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when another owner holds the position.
+    async fn append(&self, record: &JournalRecord) -> Result<(), StoreError>;
+
+    /// Writes sagas into the view and moves the partition's checkpoint to `checkpoint`, in one transaction: every saga
+    /// touched at or before that position is among `sagas` or was projected before.
+    async fn project(&self, partition: PartitionId, checkpoint: u64, sagas: &[StoredSaga]) -> Result<(), StoreError>;
+
+    /// A saga as it was last projected.
+    async fn load(&self, saga_id: SagaId) -> Result<Option<StoredSaga>, StoreError>;
+
+    /// A page of the view, newest first, over all partitions.
+    async fn list(&self, query: &ListSagas) -> Result<Page<SagaSummary>, StoreError>;
+
+    /// Records by position, in the order asked for; positions that do not exist are left out.
+    async fn records(&self, partition: PartitionId, positions: &[u64]) -> Result<Vec<JournalRecord>, StoreError>;
+}
+
+/// Why something could not be sent.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TransportError {
+    /// Not now; try again.
+    #[error("NATS cannot take it: {0}")]
+    Unavailable(String),
+    /// It will never be taken as it is (too large).
+    #[error("NATS refuses it: {0}")]
+    Refused(String),
+}
+
+/// Sends what was decided. Every method resolves only when the other side has acknowledged.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Puts a command into the work queue. `dispatch` tells publications of one attempt apart.
+    async fn publish_command(&self, command: Arc<Command>, dispatch: &str) -> Result<(), TransportError>;
+
+    /// Asks the owner of another partition to start a saga.
+    async fn start_saga(
+        &self,
+        partition: PartitionId,
+        request: &StartSaga,
+    ) -> Result<Result<SagaView, Problem>, TransportError>;
+
+    /// Tells watchers that a saga has changed; best effort.
+    async fn publish_change(&self, view: &SagaView);
+}

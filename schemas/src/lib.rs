@@ -1,0 +1,22 @@
+//! Wire contracts of Amends: what travels between roles and languages, and nothing that does IO.
+//!
+//! * [`ids`], [`money`]: the values everything else is made of.
+//! * [`contract`]: step contracts (`payment.capture@1`) and the registry of those we ship.
+//! * [`command`]: what the orchestrator asks a worker, and what the worker answers.
+//! * [`saga`]: what clients and operators ask of a saga, and how a saga reads.
+//! * [`event`]: domain events as CloudEvents.
+//! * [`problem`]: errors that cross a wire.
+//! * [`subjects`], [`topology`]: every NATS subject, stream and consumer, as data.
+//! * [`limits`]: the bounds that hold at every door.
+
+pub mod command;
+pub mod contract;
+pub mod event;
+pub mod ids;
+pub mod library;
+pub mod limits;
+pub mod money;
+pub mod problem;
+pub mod saga;
+pub mod subjects;
+pub mod topology;

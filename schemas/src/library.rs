@@ -1,0 +1,73 @@
+//! The documents that ship with the product: step contracts and saga definitions, compiled in.
+
+use include_dir::{Dir, include_dir};
+
+use crate::contract::{ContractError, ContractRegistry};
+
+static CONTRACTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/contracts");
+static SAGAS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sagas");
+
+/// A document and the path it has under `schemas/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Document {
+    /// `contracts/payment/capture.v1.json`.
+    pub path: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// All contracts that ship.
+pub fn contract_documents() -> Vec<Document> {
+    documents(&CONTRACTS, "json")
+}
+
+/// All saga definitions that ship.
+pub fn saga_documents() -> Vec<Document> {
+    documents(&SAGAS, "yaml")
+}
+
+/// The registry of all contracts that ship.
+///
+/// # Errors
+/// [`ContractError`] naming the file; a test keeps this from happening in a release.
+pub fn contracts() -> Result<ContractRegistry, ContractError> {
+    let mut registry = ContractRegistry::empty();
+    for document in contract_documents() {
+        registry.add(document.path, document.text)?;
+    }
+    Ok(registry)
+}
+
+fn documents(root: &'static Dir<'static>, extension: &str) -> Vec<Document> {
+    let mut found = Vec::new();
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        folders.extend(folder.dirs());
+        for file in folder.files() {
+            if file.path().extension().is_some_and(|have| have == extension)
+                && let (Some(path), Some(text)) = (file.path().to_str(), file.contents_utf8())
+            {
+                found.push(Document { path, text });
+            }
+        }
+    }
+    found.sort_by_key(|document| document.path);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_contract_that_ships_is_valid_and_lies_where_its_name_says() {
+        let registry = contracts().expect("all valid");
+        let mut paths: Vec<String> = registry
+            .iter()
+            .map(|c| format!("{}/{}.v{}.json", c.contract.context(), c.contract.step(), c.contract.version()))
+            .collect();
+        paths.sort();
+        assert_eq!(paths, contract_documents().iter().map(|d| d.path.to_owned()).collect::<Vec<_>>());
+        assert!(!paths.is_empty());
+    }
+}

@@ -1,0 +1,32 @@
+//! Bounds that hold at every door, each with its reason.
+
+/// Largest saga input, in bytes of JSON. NATS carries 1 MiB by default; a command holds the input plus outputs of
+/// earlier steps, so a quarter leaves room for both.
+pub const SAGA_INPUT_BYTES_MAX: usize = 256 * 1024;
+
+/// Largest output of one step, in bytes of JSON. Larger documents belong into the context's own store, by reference.
+pub const STEP_OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest message on the wire, in bytes; nats-server's own default.
+pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most steps in one definition: keeps a saga's record small and a trace readable on one screen.
+pub const STEPS_MAX: usize = 100;
+
+/// Most tags on one saga.
+pub const TAGS_MAX: usize = 16;
+
+/// Longest tag or name, in bytes: they become subject tokens and index keys.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Longest free text that a person gives as a reason, in bytes.
+pub const REASON_BYTES_MAX: usize = 1024;
+
+/// Items on a page of a list when the caller names no limit.
+pub const PAGE_DEFAULT: usize = 50;
+
+/// Most items on a page of a list.
+pub const PAGE_MAX: usize = 200;
+
+/// Longest text of an error that is stored or sent; longer ones are cut.
+pub const ERROR_TEXT_BYTES_MAX: usize = 2048;

@@ -1,0 +1,1 @@
+//! End to end, faults and conformance: real servers, real processes.

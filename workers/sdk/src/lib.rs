@@ -1,0 +1,25 @@
+//! What a bounded context is built with.
+//!
+//! A context registers [`Step`]s by contract name, [`Endpoint`]s that the API asks directly, [`Subscriber`]s to other
+//! contexts' domain events and [`Background`] work. The SDK gives each call a [`UnitOfWork`]: one database transaction in
+//! which the inbox key, the domain change and the outgoing domain events commit together, or not at all.
+//!
+//! * [`context`]: the builder and the running of a context.
+//! * [`step`]: handlers of step contracts and how they can end.
+//! * [`endpoint`], [`subscriber`], [`background`]: the other ways a context is called.
+//! * [`work`]: the unit of work.
+
+pub mod background;
+pub mod context;
+pub mod endpoint;
+pub mod step;
+pub mod subscriber;
+pub mod work;
+
+pub use amends_database as database;
+pub use background::Background;
+pub use context::{BoundedContext, WorkerError, WorkerSettings};
+pub use endpoint::Endpoint;
+pub use step::{Failure, Probe, Step, StepContext, Success, Undo};
+pub use subscriber::Subscriber;
+pub use work::{DomainEvent, UnitOfWork};

@@ -1,0 +1,1 @@
+//! A deterministic payment gateway over real HTTP, with a ledger of its own.
