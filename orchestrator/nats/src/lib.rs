@@ -1,7 +1,14 @@
-//! NATS plumbing that every role shares: one connection, the topology made so, requests with typed answers, trace context
-//! on every message.
+//! NATS plumbing that every role shares: one connection, the topology made so, requests with typed answers, publications
+//! that count only when acknowledged, trace context on every message.
+//!
+//! * [`connection`]: connects with patience, reconnects for ever, logs what the server reports.
+//! * [`topology`]: streams and consumers made as `amends_schemas::topology` says.
+//! * [`publish`]: into JetStream, resolved by the acknowledgement.
+//! * [`request`]: typed questions and answers.
+//! * [`trace`]: W3C trace context in headers.
 
 pub mod connection;
+pub mod publish;
 pub mod request;
 pub mod topology;
 pub mod trace;

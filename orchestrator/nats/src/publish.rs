@@ -1,0 +1,112 @@
+//! Into JetStream, resolved by the acknowledgement.
+
+use std::time::Duration;
+
+use amends_schemas::limits::MESSAGE_BYTES_MAX;
+use async_nats::HeaderMap;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use bytes::Bytes;
+
+use crate::connection::describe;
+use crate::{Nats, NatsError};
+
+/// Tries of one publication before its caller hears of it. With the acknowledgement's timeout this rides out a reconnect;
+/// a longer outage is the caller's to wait for, with a backoff of its own.
+pub const PUBLISH_ATTEMPTS: u32 = 3;
+
+/// Wait between two tries.
+const PUBLISH_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Room that headers may take of the message bound: message id, trace context and JetStream's own.
+const HEADER_BYTES_MAX: usize = 4 * 1024;
+
+impl Nats {
+    /// Publishes into a stream and waits for the acknowledgement, so that an error cannot go unnoticed. Tries a few times
+    /// (making missing streams anew on the way); the `message_id` keeps a repeat within the stream's duplicate window from
+    /// being stored twice. Many may run at once; dropped before it resolves, it is unknown whether the message was stored.
+    ///
+    /// # Errors
+    /// [`NatsError::TopologyMissing`] when no stream takes the subject, [`NatsError::Refused`] when the message is too
+    /// large, [`NatsError::Unavailable`] for everything that may pass (no connection, a full work queue).
+    pub async fn publish_acked(
+        &self,
+        subject: &str,
+        message_id: &str,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<(), NatsError> {
+        let mut attempt = 1;
+        loop {
+            let error = match self.publish_once(subject, message_id, headers.clone(), payload.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if attempt == PUBLISH_ATTEMPTS {
+                return Err(error);
+            }
+            match error {
+                NatsError::Refused(_) => return Err(error),
+                NatsError::Unavailable(_) => {}
+                NatsError::TopologyMissing(_) => {
+                    self.repair_streams().await?;
+                }
+            }
+            tokio::time::sleep(PUBLISH_RETRY_DELAY).await;
+            attempt += 1;
+        }
+    }
+
+    /// One try of [`Nats::publish_acked`], for callers that retry themselves.
+    ///
+    /// # Errors
+    /// As [`Nats::publish_acked`].
+    pub async fn publish_once(
+        &self,
+        subject: &str,
+        message_id: &str,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<(), NatsError> {
+        if payload.len() + HEADER_BYTES_MAX > MESSAGE_BYTES_MAX {
+            return Err(NatsError::Refused(format!("{} bytes are more than a message holds", payload.len())));
+        }
+        let message = PublishMessage::build().payload(payload).headers(headers).message_id(message_id);
+        let acknowledgement =
+            self.jetstream().send_publish(subject.to_owned(), message).await.map_err(|error| classify(&error))?;
+        acknowledgement.await.map(|_| ()).map_err(|error| classify(&error))
+    }
+}
+
+fn classify(error: &PublishError) -> NatsError {
+    let text = describe(error);
+    match error.kind() {
+        PublishErrorKind::StreamNotFound => NatsError::TopologyMissing(text),
+        PublishErrorKind::MaxPayloadExceeded => NatsError::Refused(text),
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::MaxAckPending => {
+            NatsError::Unavailable(text)
+        }
+        PublishErrorKind::WrongLastMessageId | PublishErrorKind::WrongLastSequence => NatsError::Refused(text),
+        PublishErrorKind::Other => match jetstream_code(error) {
+            Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM) => {
+                NatsError::Refused(text)
+            }
+            Some(ErrorCode::STREAM_NOT_FOUND | ErrorCode::STREAM_NOT_MATCH) => NatsError::TopologyMissing(text),
+            // Full, no leader yet, storage trouble: nothing that a later try could not get past.
+            Some(_) | None => NatsError::Unavailable(text),
+        },
+    }
+}
+
+/// The code of the JetStream error among the causes, if there is one.
+pub(crate) fn jetstream_code(error: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        if let Some(error) = inner.downcast_ref::<async_nats::jetstream::Error>() {
+            return Some(error.error_code());
+        }
+        cause = inner.source();
+    }
+    None
+}
