@@ -1,0 +1,5 @@
+//! The test gateway over real HTTP.
+
+mod support;
+mod tokens;
+mod webhooks;
