@@ -2,145 +2,85 @@
 //! apart by what a caller can do.
 //!
 //! Values cross as JSON through serde, so that repositories hold nothing but SurrealQL and their own types.
+//!
+//! # How a repository speaks to it
+//!
+//! ```
+//! use amends_database::{Database, ErrorKind, Location};
+//! use serde::{Deserialize, Serialize};
+//! use serde_json::json;
+//!
+//! #[derive(Debug, PartialEq, Serialize, Deserialize)]
+//! struct Seat {
+//!     id: String,
+//!     holder: Option<String>,
+//!     held_until: String,
+//!     price: serde_json::Value,
+//! }
+//!
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+//! # let folder = tempfile::tempdir()?;
+//! let database = Database::open(&Location::Embedded(folder.path().join("seats")), "amends", "seats").await?;
+//! database.query("DEFINE TABLE IF NOT EXISTS seat; DEFINE INDEX IF NOT EXISTS holder ON seat FIELDS holder", ()).await?;
+//!
+//! // Ids: a string inside the record id. `CONTENT` may hold the id too; the record id of the statement wins.
+//! let seat = Seat {
+//!     id: "a-1".into(),
+//!     holder: None,
+//!     held_until: "2026-11-21T03:20:00.000Z".into(),
+//!     price: json!({"amount": "120.00", "currency": "EUR"}),
+//! };
+//! let transaction = database.begin().await?;
+//! transaction
+//!     .query("CREATE type::record('seat', $id) CONTENT $seat", json!({"id": seat.id, "seat": seat}))
+//!     .await?;
+//! transaction.commit().await?;
+//!
+//! // Reading: `record::id(id) AS id` gives back the bare string.
+//! let read = database
+//!     .query("SELECT *, record::id(id) AS id FROM type::record('seat', $id)", json!({"id": "a-1"}))
+//!     .await?
+//!     .take_first::<Seat>(0)?;
+//! assert_eq!(read, Some(seat));
+//!
+//! // Creating it again is told apart from everything else.
+//! let again = database.query("CREATE type::record('seat', $id) SET holder = 'x'", json!({"id": "a-1"})).await;
+//! assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # How values map
+//!
+//! | Rust or JSON | in the database | back |
+//! |---|---|---|
+//! | `Option::None`, `null` | `NULL` (a field that is skipped by serde stays `NONE`) | `NULL` and `NONE` are both `null` |
+//! | integers up to `i64::MAX` | `int`; larger ones are refused, never rounded | number |
+//! | `f64` | `float` | number |
+//! | strings, `DateTime<Utc>`, UUIDs, decimals by serde | `string`; text order of RFC 3339 UTC with a fixed number of digits is time order | string |
+//! | money `{"amount": "120.00", "currency": "EUR"}` | an object of strings, exact | the same |
+//! | – | `datetime` (`<datetime> $at`, `time::now()`) | RFC 3339 string in UTC |
+//! | – | `decimal` (`<decimal> $amount`) | string |
+//! | – | record id (`id` without `record::id`) | SurrealQL text such as ``seat:`a-1` ``: avoid it |
+//! | – | `bytes` | array of numbers: use [`Database::client`] for bytes |
+//!
+//! A field defined as `TYPE option<string>` takes `NONE` but refuses `NULL`: define `option<string | null>`, or skip the field.
+//!
+//! # What a transaction protects
+//!
+//! Transactions read a snapshot and are checked when they commit ([`Transaction`] says against what). Two that write the same record, or a
+//! value of the same unique index, cannot both commit. A transaction that only *reads* a record is **not** checked against
+//! others that change it: a decision that rests on a record must also write that record (`UPDATE … SET version += 1`).
 
-use std::path::PathBuf;
+mod error;
+mod handle;
+mod location;
+mod rows;
+mod transaction;
+mod value;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-/// Where a database lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// A folder of this machine, opened by this process alone, with `sync=every`.
-    Embedded(PathBuf),
-    /// A SurrealDB server, `ws://` or `wss://`.
-    Remote {
-        /// Its address.
-        url: String,
-        /// Who signs in, if anybody.
-        username: Option<String>,
-        /// With which password.
-        password: Option<String>,
-    },
-}
-
-/// One database of one namespace. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Database {
-    inner: surrealdb::Surreal<surrealdb::engine::any::Any>,
-}
-
-/// What a caller can do about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// Another transaction got in between: run the whole transaction again.
-    Conflict,
-    /// A record with this id, or this value of a unique index, exists.
-    AlreadyExists,
-    /// The server cannot be reached, or is shutting down: try later.
-    Unavailable,
-    /// The folder is opened by another process.
-    Locked,
-    /// A statement or a value that cannot be right: our own mistake.
-    Bug,
-}
-
-/// Why the database did not do it.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct DatabaseError {
-    kind: ErrorKind,
-    message: String,
-}
-
-impl DatabaseError {
-    /// What can be done about it.
-    pub const fn kind(&self) -> ErrorKind {
-        self.kind
-    }
-}
-
-impl Database {
-    /// Opens it, creating what is missing.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Locked`] when another process has the folder; [`ErrorKind::Unavailable`] for a silent server.
-    pub async fn open(_location: &Location, _namespace: &str, _database: &str) -> Result<Self, DatabaseError> {
-        unimplemented!()
-    }
-
-    /// Runs statements, each its own transaction, outside any other.
-    ///
-    /// `bindings` is a map of names to values (`json!({…})` or a struct).
-    ///
-    /// # Errors
-    /// The first statement's that fails.
-    pub async fn query(&self, _statements: &str, _bindings: impl Serialize + Send) -> Result<Rows, DatabaseError> {
-        unimplemented!()
-    }
-
-    /// Begins a transaction. Dropped without commit it leaves nothing.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`].
-    pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        unimplemented!()
-    }
-
-    /// The client itself, for what JSON cannot carry (the journal's bytes).
-    pub fn client(&self) -> &surrealdb::Surreal<surrealdb::engine::any::Any> {
-        &self.inner
-    }
-}
-
-/// A transaction: all of it, or nothing.
-#[derive(Debug)]
-pub struct Transaction {}
-
-impl Transaction {
-    /// Runs statements within it.
-    ///
-    /// # Errors
-    /// As [`Database::query`]; after an error the transaction is to be dropped.
-    pub async fn query(&self, _statements: &str, _bindings: impl Serialize + Send) -> Result<Rows, DatabaseError> {
-        unimplemented!()
-    }
-
-    /// Makes it so, fsynced when this returns.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Conflict`] when another transaction got in between.
-    pub async fn commit(self) -> Result<(), DatabaseError> {
-        unimplemented!()
-    }
-
-    /// Leaves nothing.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`]; it is gone all the same.
-    pub async fn cancel(self) -> Result<(), DatabaseError> {
-        unimplemented!()
-    }
-}
-
-/// What statements answered.
-#[derive(Debug)]
-pub struct Rows {}
-
-impl Rows {
-    /// All rows of one statement, counted from zero.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Bug`] when they do not have the shape of `T`.
-    pub fn take<T: DeserializeOwned>(&mut self, _statement: usize) -> Result<Vec<T>, DatabaseError> {
-        unimplemented!()
-    }
-
-    /// The first row of one statement, if any.
-    ///
-    /// # Errors
-    /// As [`Rows::take`].
-    pub fn take_first<T: DeserializeOwned>(&mut self, _statement: usize) -> Result<Option<T>, DatabaseError> {
-        unimplemented!()
-    }
-}
+pub use error::{DatabaseError, ErrorKind};
+pub use handle::{Database, LOCK_WAIT, OPEN_TIMEOUT, PING_TIMEOUT};
+pub use location::Location;
+pub use rows::Rows;
+pub use transaction::Transaction;
