@@ -1,0 +1,185 @@
+//! Asking over NATS: the owner of a saga's partition, any orchestrator, a context. Every question asked here is idempotent,
+//! so one that nobody answers is asked again until patience ends.
+
+use std::time::Duration;
+
+use amends_nats::Nats;
+use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
+use amends_schemas::problem::{Problem, ProblemKind};
+use amends_schemas::saga::OrchestratorInfo;
+use amends_schemas::subjects::{self, PartitionVerb};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::sync::RwLock;
+use tokio::time::{Instant, sleep};
+
+/// Longest wait for one answer before the question is asked again: an owner that was killed never answers, its successor
+/// does.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Pause before a question is asked again; doubled each time up to [`PAUSE_MAX`].
+const PAUSE_FIRST: Duration = Duration::from_millis(25);
+
+/// Longest pause between two tries.
+const PAUSE_MAX: Duration = Duration::from_millis(400);
+
+/// Asks on behalf of HTTP requests.
+#[derive(Debug)]
+pub struct Asking {
+    nats: Nats,
+    orchestrator_patience: Duration,
+    context_patience: Duration,
+    /// Fixed for a deployment's life, so cached; forgotten on trouble, in case NATS now leads to another deployment.
+    partition_count: RwLock<Option<PartitionCount>>,
+}
+
+/// How much is left to try.
+struct Patience {
+    until: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new(duration: Duration) -> Self {
+        Self { until: Instant::now() + duration, pause: PAUSE_FIRST }
+    }
+
+    fn attempt_timeout(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now()).min(ATTEMPT_TIMEOUT)
+    }
+
+    /// Waits before the next try; `false` when there is no time for one.
+    async fn pause(&mut self) -> bool {
+        if Instant::now() + self.pause >= self.until {
+            return false;
+        }
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        true
+    }
+}
+
+impl Asking {
+    /// Asks over `nats`.
+    pub fn new(nats: Nats, orchestrator_patience: Duration, context_patience: Duration) -> Self {
+        Self { nats, orchestrator_patience, context_patience, partition_count: RwLock::new(None) }
+    }
+
+    /// The connection.
+    pub const fn nats(&self) -> &Nats {
+        &self.nats
+    }
+
+    /// Asks the owner of a saga's partition.
+    ///
+    /// # Errors
+    /// The owner's problem; `orchestrator_unavailable` when nobody answered in time.
+    pub async fn owner<Q, A>(&self, saga_id: SagaId, verb: PartitionVerb, question: &Q) -> Result<A, Problem>
+    where
+        Q: Serialize + Sync,
+        A: DeserializeOwned,
+    {
+        let mut patience = Patience::new(self.orchestrator_patience);
+        loop {
+            let result = match self.partition_count(patience.attempt_timeout()).await {
+                Ok(count) => {
+                    let subject = subjects::partition(saga_id.partition(count), verb);
+                    self.nats.ask(subject, question, patience.attempt_timeout()).await
+                }
+                Err(problem) => Err(problem),
+            };
+            match result {
+                Err(problem) if problem.kind == ProblemKind::Unavailable => {
+                    *self.partition_count.write().await = None;
+                    if !patience.pause().await {
+                        return Err(orchestrator_unavailable(problem));
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Asks any orchestrator.
+    ///
+    /// # Errors
+    /// As [`Self::owner`].
+    pub async fn orchestrator<Q, A>(&self, subject: &str, question: &Q) -> Result<A, Problem>
+    where
+        Q: Serialize + Sync,
+        A: DeserializeOwned,
+    {
+        self.persistently(subject, question, self.orchestrator_patience).await.map_err(orchestrator_unavailable)
+    }
+
+    /// Asks a context's endpoint.
+    ///
+    /// # Errors
+    /// The context's problem; `<context>_unavailable` when nobody answered in time.
+    pub async fn context<Q, A>(&self, context: &str, endpoint: &str, question: &Q) -> Result<A, Problem>
+    where
+        Q: Serialize + Sync,
+        A: DeserializeOwned,
+    {
+        let subject = subjects::context_endpoint(context, endpoint);
+        self.persistently(&subject, question, self.context_patience).await.map_err(|problem| {
+            named(problem, &format!("{context}_unavailable"), &format!("The {context} context does not answer"))
+        })
+    }
+
+    async fn persistently<Q, A>(&self, subject: &str, question: &Q, patience: Duration) -> Result<A, Problem>
+    where
+        Q: Serialize + Sync,
+        A: DeserializeOwned,
+    {
+        let mut patience = Patience::new(patience);
+        loop {
+            match self.nats.ask(subject.to_owned(), question, patience.attempt_timeout()).await {
+                Err(problem) if problem.kind == ProblemKind::Unavailable => {
+                    if !patience.pause().await {
+                        return Err(problem);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// How many partitions there are; asked once.
+    ///
+    /// # Errors
+    /// What the asking came to.
+    pub async fn partition_count(&self, timeout: Duration) -> Result<PartitionCount, Problem> {
+        if let Some(count) = *self.partition_count.read().await {
+            return Ok(count);
+        }
+        let info: OrchestratorInfo = self.nats.ask(subjects::ORCHESTRATOR_INFO.to_owned(), &json!({}), timeout).await?;
+        *self.partition_count.write().await = Some(info.partition_count);
+        Ok(info.partition_count)
+    }
+
+    /// Whether somebody owns a partition: any answer but silence to a question about a saga that is not there.
+    pub async fn owner_is_there(&self, partition: PartitionId, timeout: Duration) -> bool {
+        let nobody = SagaId(uuid::Uuid::from_u64_pair(0, u64::from(partition.0)));
+        let question = amends_schemas::saga::SagaRef { saga_id: nobody };
+        let subject = subjects::partition(partition, PartitionVerb::Get);
+        match self.nats.ask::<_, serde_json::Value>(subject, &question, timeout).await {
+            Ok(_) => true,
+            Err(problem) => problem.kind != ProblemKind::Unavailable,
+        }
+    }
+}
+
+fn orchestrator_unavailable(problem: Problem) -> Problem {
+    named(problem, "orchestrator_unavailable", "No orchestrator answers")
+}
+
+/// Says who was silent; any other problem stays as it is.
+fn named(problem: Problem, code: &str, who: &str) -> Problem {
+    if problem.kind == ProblemKind::Unavailable {
+        Problem::unavailable(code, format!("{who} at the moment; send the same request again. ({})", problem.message))
+    } else {
+        problem
+    }
+}

@@ -1,0 +1,105 @@
+//! Whether requests can be served: NATS is connected, every partition has an owner, every context is served.
+
+use std::time::Duration;
+
+use amends_schemas::ids::PartitionCount;
+use amends_schemas::problem::ProblemKind;
+use async_nats::connection::State;
+use futures::StreamExt;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+use crate::state::Api;
+
+/// Longest wait for one answer. Probes wait about a second themselves.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// How long a look is good for: however often it is asked, the system is asked this often.
+const LOOK_AGE_MAX: Duration = Duration::from_millis(500);
+
+/// Partitions and contexts asked at once.
+const ASKED_AT_ONCE: usize = 32;
+
+/// Each context, and a question it can answer without effect.
+const CONTEXTS: [(&str, &str); 5] = [
+    ("events", "list"),
+    ("registration", "availability"),
+    ("payment", "list"),
+    ("billing", "list-invoices"),
+    ("notification", "list"),
+];
+
+/// What is ready.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Readiness {
+    /// Whether all is.
+    pub ready: bool,
+    /// What is missing, in words.
+    pub missing: Vec<String>,
+}
+
+/// A look and when it was taken.
+#[derive(Debug)]
+pub struct Measured {
+    readiness: Readiness,
+    at: Instant,
+}
+
+/// Looks, or tells of the last look if it is recent. Those who ask while one looks wait for that look.
+pub async fn look(api: &Api) -> Readiness {
+    let mut last = api.readiness.lock().await;
+    if let Some(measured) = last.as_ref().filter(|measured| measured.at.elapsed() < LOOK_AGE_MAX) {
+        return measured.readiness.clone();
+    }
+    let missing = missing(api).await;
+    let readiness = Readiness { ready: missing.is_empty(), missing };
+    *last = Some(Measured { readiness: readiness.clone(), at: Instant::now() });
+    readiness
+}
+
+async fn missing(api: &Api) -> Vec<String> {
+    if api.shutdown.is_cancelled() {
+        return vec!["this process is shutting down".to_owned()];
+    }
+    if api.asking.nats().client().connection_state() != State::Connected {
+        return vec!["NATS is not connected".to_owned()];
+    }
+    let (mut orchestrator, contexts) = tokio::join!(missing_owners(api), missing_contexts(api));
+    orchestrator.extend(contexts);
+    orchestrator
+}
+
+async fn missing_owners(api: &Api) -> Vec<String> {
+    let count: PartitionCount = match api.asking.partition_count(ANSWER_TIMEOUT).await {
+        Ok(count) => count,
+        Err(_) => return vec!["no orchestrator answers".to_owned()],
+    };
+    let mut ownerless: Vec<u16> =
+        futures::stream::iter(count.iter())
+            .map(|partition| async move {
+                (!api.asking.owner_is_there(partition, ANSWER_TIMEOUT).await).then_some(partition.0)
+            })
+            .buffer_unordered(ASKED_AT_ONCE)
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
+    ownerless.sort_unstable();
+    ownerless.into_iter().map(|partition| format!("partition {partition} has no owner")).collect()
+}
+
+async fn missing_contexts(api: &Api) -> Vec<String> {
+    let answers = CONTEXTS.map(|(context, endpoint)| async move {
+        let subject = amends_schemas::subjects::context_endpoint(context, endpoint);
+        let question = json!({"limit": 1});
+        // Even a refusal of the question is an answer.
+        match api.asking.nats().ask::<_, Value>(subject, &question, ANSWER_TIMEOUT).await {
+            Err(problem) if problem.kind == ProblemKind::Unavailable => {
+                Some(format!("context {context} does not answer"))
+            }
+            Ok(_) | Err(_) => None,
+        }
+    });
+    futures::future::join_all(answers).await.into_iter().flatten().collect()
+}

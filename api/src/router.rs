@@ -1,0 +1,62 @@
+//! All routes and the OpenAPI document, put together from the same handlers.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::openapi::{Document, complete};
+use crate::problems::{no_such_method, no_such_route};
+use crate::routes::{definitions, events, invoices, notifications, operations, payments, registrations, sagas, stream};
+use crate::state::Api;
+use crate::telemetry::{bound, observe};
+
+fn described() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(operations::get_index))
+        .routes(routes!(operations::get_health))
+        .routes(routes!(operations::get_readiness))
+        .routes(routes!(operations::get_metrics))
+        .routes(routes!(operations::get_openapi))
+        .routes(routes!(events::create_event, events::list_events))
+        .routes(routes!(events::get_event, events::update_event))
+        .routes(routes!(events::publish_event))
+        .routes(routes!(events::close_event))
+        .routes(routes!(events::cancel_event))
+        .routes(routes!(registrations::get_availability))
+        .routes(routes!(registrations::create_registration, registrations::list_registrations))
+        .routes(routes!(registrations::get_registration))
+        .routes(routes!(registrations::cancel_registration))
+        .routes(routes!(payments::list_payments))
+        .routes(routes!(payments::receive_webhook))
+        .routes(routes!(invoices::list_invoices))
+        .routes(routes!(invoices::get_invoice))
+        .routes(routes!(notifications::list_notifications))
+        .routes(routes!(sagas::start_saga, sagas::list_sagas))
+        .routes(routes!(sagas::get_saga))
+        .routes(routes!(sagas::get_saga_history))
+        .routes(routes!(sagas::cancel_saga))
+        .routes(routes!(stream::stream_saga))
+        .routes(routes!(definitions::list_definitions))
+        .routes(routes!(definitions::get_definition))
+}
+
+/// The OpenAPI document of what [`router`] serves.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let (_, document) = described().split_for_parts();
+    complete(document)
+}
+
+/// Everything that is served.
+pub fn router(api: Api) -> Router {
+    let (routes, _) = described().split_for_parts();
+    routes
+        .method_not_allowed_fallback(no_such_method)
+        .fallback(no_such_route)
+        .layer(DefaultBodyLimit::max(api.settings.body_bytes_max))
+        .layer(from_fn_with_state(api.clone(), bound))
+        .layer(from_fn_with_state(api.clone(), observe))
+        .with_state(api)
+}

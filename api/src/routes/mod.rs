@@ -1,0 +1,12 @@
+//! The routes, one file per resource.
+
+pub mod definitions;
+pub mod events;
+pub mod invoices;
+pub mod notifications;
+pub mod operations;
+pub mod paging;
+pub mod payments;
+pub mod registrations;
+pub mod sagas;
+pub mod stream;

@@ -1,0 +1,259 @@
+//! Sagas: asked of the owner of their partition, listed by any orchestrator.
+
+use std::collections::BTreeSet;
+
+use amends_schemas::contract::is_plain_name;
+use amends_schemas::ids::SagaId;
+use amends_schemas::limits::{NAME_BYTES_MAX, SAGA_INPUT_BYTES_MAX, TAGS_MAX};
+use amends_schemas::problem::{FieldError, Problem, ProblemKind};
+use amends_schemas::saga::{
+    CancelSaga, Cancellation, HistoryEntry, ListSagas, Page as WirePage, SagaRef, SagaStatus, SagaSummary, SagaView,
+    StartSaga,
+};
+use amends_schemas::subjects::{ORCHESTRATOR_LIST, PartitionVerb};
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::documents::{HistoryEntryDocument, Page, SagaDocument, SagaStatusDocument, SagaSummaryDocument};
+use crate::extract::{JsonBody, OptionalJsonBody, PathOf, QueryOf};
+use crate::idempotency::{IdempotencyKey, IdempotencyKeyHeader};
+use crate::problems::{ApiProblem, ProblemDocument};
+use crate::routes::paging::page;
+use crate::state::{Api, Outcome, located, ok};
+use crate::validation::check_reason;
+
+/// What an owner says when the id of a saga to be started is taken by another.
+pub const COLLISIONS: &[&str] = &["saga_exists", "saga_id_taken", "idempotency_key_reused", "already_started"];
+
+/// Who cancels, when the caller does not say.
+const BY_DEFAULT: &str = "api";
+
+/// A saga to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSaga {
+    /// The definition's name.
+    #[schema(example = "registration")]
+    pub definition: String,
+    /// Its version; the newest unless given.
+    #[schema(minimum = 1)]
+    pub version: Option<u32>,
+    /// Checked against the definition's input schema; at most 256 KiB.
+    pub input: Value,
+    /// Labels to search by: lower-case letters, digits, `-` and `_`, at most 64 bytes each, 16 in all.
+    #[serde(default)]
+    #[schema(max_items = 16)]
+    pub tags: BTreeSet<String>,
+}
+
+/// A saga that was accepted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AcceptedSaga {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub saga_id: SagaId,
+    /// Always `running`: a repeat under the same key is answered as the first time.
+    #[schema(value_type = SagaStatusDocument)]
+    pub status: SagaStatus,
+}
+
+/// Which sagas.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct SagaQuery {
+    /// Only with this status.
+    #[param(value_type = Option<SagaStatusDocument>, inline)]
+    status: Option<SagaStatus>,
+    /// Only of this definition.
+    definition: Option<String>,
+    /// Only with this label.
+    tag: Option<String>,
+    /// Short for `status=stuck`.
+    stuck: Option<bool>,
+    /// Where the last page ended.
+    cursor: Option<String>,
+    /// Items on a page, 1 to 200; 50 unless given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+}
+
+/// Why something is cancelled, and by whom.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CancelRequest {
+    /// Why, for the record.
+    #[schema(max_length = 1024)]
+    pub reason: Option<String>,
+    /// Who, for the record.
+    #[schema(max_length = 1024)]
+    pub by: Option<String>,
+}
+
+/// What cancelling did.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CancelledSaga {
+    /// The saga that was to be cancelled.
+    #[schema(value_type = Uuid)]
+    pub saga_id: SagaId,
+    /// `compensating`: it makes amends. `forward`: the money has moved, another saga cancels.
+    #[schema(example = "compensating")]
+    pub effect: &'static str,
+    /// The saga that cancels, if it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>, required = false)]
+    pub forward_saga_id: Option<SagaId>,
+}
+
+impl CancelRequest {
+    /// By whom and why, within their bounds.
+    ///
+    /// # Errors
+    /// `invalid_reason`.
+    pub fn checked(self) -> Result<(String, String), Problem> {
+        let by = self.by.unwrap_or_else(|| BY_DEFAULT.to_owned());
+        let reason = self.reason.unwrap_or_default();
+        check_reason("/by", &by)?;
+        check_reason("/reason", &reason)?;
+        Ok((by, reason))
+    }
+}
+
+/// Start a saga.
+#[utoipa::path(post, path = "/v1/sagas", tag = "sagas", params(IdempotencyKeyHeader), request_body = NewSaga,
+    responses(
+        (status = 202, description = "Accepted; ask for it at Location", body = AcceptedSaga,
+            headers(("Location" = String))),
+        (status = 404, description = "`definition_not_found`", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 409, description = "`idempotency_key_reused`", body = ProblemDocument,
+            content_type = "application/problem+json"),
+    ))]
+pub async fn start_saga(
+    State(api): State<Api>,
+    key: IdempotencyKey,
+    JsonBody { body, .. }: JsonBody<NewSaga>,
+) -> Outcome {
+    check(&body)?;
+    let saga_id = SagaId(key.id("POST /v1/sagas"));
+    let NewSaga { definition, version, input, tags } = body;
+    let start = StartSaga { saga_id, definition, version, input, tags };
+    let _started: SagaView = api
+        .asking
+        .owner(saga_id, PartitionVerb::Start, &start)
+        .await
+        .map_err(|problem| key.explain(problem, COLLISIONS))?;
+    let accepted = AcceptedSaga { saga_id, status: SagaStatus::Running };
+    located(StatusCode::ACCEPTED, &format!("/v1/sagas/{saga_id}"), accepted)
+}
+
+fn check(body: &NewSaga) -> Result<(), Problem> {
+    let mut faults = Vec::new();
+    let mut fault = |pointer: String, message: String| faults.push(FieldError { pointer, message });
+    let plain = format!("must be lower-case letters, digits, - and _, letter first, at most {NAME_BYTES_MAX} bytes");
+    if !is_plain_name(&body.definition) {
+        fault("/definition".to_owned(), plain.clone());
+    }
+    if body.version == Some(0) {
+        fault("/version".to_owned(), "versions are counted from one".to_owned());
+    }
+    if body.tags.len() > TAGS_MAX {
+        fault("/tags".to_owned(), format!("at most {TAGS_MAX} tags"));
+    }
+    for (index, _) in body.tags.iter().enumerate().filter(|(_, tag)| !is_plain_name(tag)) {
+        fault(format!("/tags/{index}"), plain.clone());
+    }
+    if !faults.is_empty() {
+        return Err(Problem::invalid("invalid_saga", "The saga cannot be started so; see errors.").with_errors(faults));
+    }
+    let size = serde_json::to_vec(&body.input).map_or(usize::MAX, |json| json.len());
+    if size > SAGA_INPUT_BYTES_MAX {
+        return Err(Problem::new(
+            ProblemKind::TooLarge,
+            "input_too_large",
+            format!("The input has {size} bytes; at most {SAGA_INPUT_BYTES_MAX} are taken."),
+        ));
+    }
+    Ok(())
+}
+
+/// List sagas, newest first.
+#[utoipa::path(get, path = "/v1/sagas", tag = "sagas", params(SagaQuery),
+    responses((status = 200, description = "A page", body = Page<SagaSummaryDocument>)))]
+pub async fn list_sagas(State(api): State<Api>, QueryOf(query): QueryOf<SagaQuery>) -> Outcome {
+    let (cursor, limit) = page(query.cursor, query.limit)?;
+    for (name, value) in [("definition", &query.definition), ("tag", &query.tag)] {
+        if value.as_ref().is_some_and(|value| !is_plain_name(value)) {
+            return Err(ApiProblem::bad_request("invalid_query", format!("{name} is not a name.")));
+        }
+    }
+    let status = match (query.stuck, query.status) {
+        (Some(true), None | Some(SagaStatus::Stuck)) => Some(SagaStatus::Stuck),
+        (Some(true), Some(_)) => {
+            return Err(ApiProblem::bad_request("invalid_query", "stuck=true and another status contradict."));
+        }
+        (Some(false) | None, status) => status,
+    };
+    let question = ListSagas { status, definition: query.definition, tag: query.tag, cursor, limit: Some(limit) };
+    let sagas: WirePage<SagaSummary> = api.asking.orchestrator(ORCHESTRATOR_LIST, &question).await?;
+    ok(sagas)
+}
+
+/// Read a saga.
+#[utoipa::path(get, path = "/v1/sagas/{saga_id}", tag = "sagas",
+    params(("saga_id" = Uuid, Path, description = "Which")),
+    responses(
+        (status = 200, description = "The saga", body = SagaDocument),
+        (status = 404, description = "`saga_not_found`", body = ProblemDocument,
+            content_type = "application/problem+json"),
+    ))]
+pub async fn get_saga(State(api): State<Api>, PathOf(saga_id): PathOf<SagaId>) -> Outcome {
+    let saga: SagaView = api.asking.owner(saga_id, PartitionVerb::Get, &SagaRef { saga_id }).await?;
+    ok(saga)
+}
+
+/// Read what happened to a saga, fact by fact.
+#[utoipa::path(get, path = "/v1/sagas/{saga_id}/history", tag = "sagas",
+    params(("saga_id" = Uuid, Path, description = "Which")),
+    responses(
+        (status = 200, description = "All facts, oldest first", body = Page<HistoryEntryDocument>),
+        (status = 404, description = "`saga_not_found`", body = ProblemDocument,
+            content_type = "application/problem+json"),
+    ))]
+pub async fn get_saga_history(State(api): State<Api>, PathOf(saga_id): PathOf<SagaId>) -> Outcome {
+    let items: Vec<HistoryEntry> = api.asking.owner(saga_id, PartitionVerb::History, &SagaRef { saga_id }).await?;
+    ok(WirePage { items, next_cursor: None })
+}
+
+/// Cancel a saga. Before its pivot it makes amends; afterwards its definition's cancellation saga is started. Asking twice
+/// is one cancellation.
+#[utoipa::path(post, path = "/v1/sagas/{saga_id}/cancel", tag = "sagas",
+    params(("saga_id" = Uuid, Path, description = "Which")), request_body = Option<CancelRequest>,
+    responses(
+        (status = 202, description = "Accepted", body = CancelledSaga, headers(("Location" = String))),
+        (status = 404, description = "`saga_not_found`", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 409, description = "`past_pivot`: it only goes forward now", body = ProblemDocument,
+            content_type = "application/problem+json"),
+    ))]
+pub async fn cancel_saga(
+    State(api): State<Api>,
+    PathOf(saga_id): PathOf<SagaId>,
+    OptionalJsonBody(request): OptionalJsonBody<CancelRequest>,
+) -> Outcome {
+    let (by, reason) = request.checked()?;
+    let cancellation: Cancellation =
+        api.asking.owner(saga_id, PartitionVerb::Cancel, &CancelSaga { saga_id, by, reason }).await?;
+    let (answer, watch) = match cancellation {
+        Cancellation::Compensating { saga_id } => {
+            (CancelledSaga { saga_id, effect: "compensating", forward_saga_id: None }, saga_id)
+        }
+        Cancellation::Forward { saga_id, forward_saga_id } => {
+            (CancelledSaga { saga_id, effect: "forward", forward_saga_id: Some(forward_saga_id) }, forward_saga_id)
+        }
+    };
+    located(StatusCode::ACCEPTED, &format!("/v1/sagas/{watch}"), answer)
+}
