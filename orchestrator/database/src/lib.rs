@@ -60,7 +60,7 @@
 //! | strings, `DateTime<Utc>`, UUIDs, decimals by serde | `string`; text order of RFC 3339 UTC with a fixed number of digits is time order | string |
 //! | money `{"amount": "120.00", "currency": "EUR"}` | an object of strings, exact | the same |
 //! | – | `datetime` (`<datetime> $at`, `time::now()`) | RFC 3339 string in UTC |
-//! | – | `decimal` (`<decimal> $amount`) | string |
+//! | – | `decimal` (`<decimal> $amount`) | string, without trailing zeros: not for money |
 //! | – | record id (`id` without `record::id`) | SurrealQL text such as ``seat:`a-1` ``: avoid it |
 //! | – | `bytes` | array of numbers: use [`Database::client`] for bytes |
 //!
@@ -68,9 +68,13 @@
 //!
 //! # What a transaction protects
 //!
-//! Transactions read a snapshot and are checked when they commit ([`Transaction`] says against what). Two that write the same record, or a
-//! value of the same unique index, cannot both commit. A transaction that only *reads* a record is **not** checked against
-//! others that change it: a decision that rests on a record must also write that record (`UPDATE … SET version += 1`).
+//! A transaction reads a snapshot and is checked when it commits. Two that write the same record, or the same value of a
+//! unique index, cannot both commit: the second is a [`Conflict`](ErrorKind::Conflict). What a transaction only *reads* is **not**
+//! checked (write skew is possible), so a decision that rests on a record either reads it with `SELECT … FOR UPDATE`, which takes
+//! record ids only and guards against others that write it, or writes it as well (`UPDATE … SET version += 1`), which also guards
+//! against others that decide upon it in the same way.
+//!
+//! Define every table before it is used: the first write to an undefined table defines it, and two transactions that do so conflict.
 
 mod error;
 mod handle;

@@ -12,9 +12,8 @@ use crate::value::to_variables;
 
 /// A transaction: all of it, or nothing.
 ///
-/// It reads the database as it was when it began, and its own writes. At commit SurrealKV checks what it **wrote**: a record, or an entry of
-/// a unique index, that another transaction has written since it began is a [`Conflict`](crate::ErrorKind::Conflict). What it only read is not
-/// checked.
+/// It reads the database as it was when it began, and its own writes. At commit, what it wrote or read `FOR UPDATE` and another has written
+/// since it began is a [`Conflict`](crate::ErrorKind::Conflict); what it merely read is not checked.
 #[derive(Debug)]
 pub struct Transaction {
     // `None` once finished.
