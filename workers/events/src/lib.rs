@@ -1,1 +1,2 @@
 //! The bounded context events.
+pub mod domain;
