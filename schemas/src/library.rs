@@ -6,6 +6,7 @@ use crate::contract::{ContractError, ContractRegistry};
 
 static CONTRACTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/contracts");
 static SAGAS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sagas");
+static EVENTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/events");
 
 /// A document and the path it has under `schemas/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,18 @@ pub fn contract_documents() -> Vec<Document> {
 /// All saga definitions that ship.
 pub fn saga_documents() -> Vec<Document> {
     documents(&SAGAS, "yaml")
+}
+
+/// The JSON Schemas of all domain events that ship, as `<context>/<Name>.v<N>.json`.
+pub fn event_documents() -> Vec<Document> {
+    documents(&EVENTS, "json")
+}
+
+/// The JSON Schema of a domain event's data, by its CloudEvents type (`events.EventPublished.v1`).
+pub fn event_schema(event_type: &str) -> Option<serde_json::Value> {
+    let path = format!("{}.json", event_type.replacen('.', "/", 1));
+    let document = event_documents().into_iter().find(|document| document.path == path)?;
+    serde_json::from_str(document.text).ok()
 }
 
 /// The registry of all contracts that ship.
@@ -69,5 +82,14 @@ mod tests {
         paths.sort();
         assert_eq!(paths, contract_documents().iter().map(|d| d.path.to_owned()).collect::<Vec<_>>());
         assert!(!paths.is_empty());
+    }
+    #[test]
+    fn every_event_schema_that_ships_is_valid_and_found_by_its_type() {
+        for document in event_documents() {
+            let event_type = document.path.trim_end_matches(".json").replacen('/', ".", 1);
+            let schema = event_schema(&event_type).unwrap_or_else(|| panic!("{} is not JSON", document.path));
+            jsonschema::validator_for(&schema).unwrap_or_else(|error| panic!("{}: {error}", document.path));
+        }
+        assert!(event_schema("events.EventPublished.v1").is_some());
     }
 }

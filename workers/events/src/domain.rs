@@ -3,6 +3,8 @@
 mod event;
 mod particulars;
 mod terms;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use event::{Changed, Event, EventStatus, Refusal};
 pub use particulars::{CAPACITY_MAX, Changes, Organizer, PRICE_MAX, Particulars, TITLE_CHARS_MAX};

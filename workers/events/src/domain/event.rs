@@ -243,15 +243,10 @@ mod tests {
     use amends_schemas::money::Money;
 
     use super::*;
-    use crate::domain::particulars::tests::sound as particulars;
+    use crate::domain::testing::sound as particulars;
 
-    const STATUSES: [EventStatus; 5] = [
-        EventStatus::Draft,
-        EventStatus::Published,
-        EventStatus::Closed,
-        EventStatus::Ended,
-        EventStatus::Cancelled,
-    ];
+    const STATUSES: [EventStatus; 5] =
+        [EventStatus::Draft, EventStatus::Published, EventStatus::Closed, EventStatus::Ended, EventStatus::Cancelled];
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().expect("time")

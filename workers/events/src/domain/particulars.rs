@@ -141,27 +141,9 @@ impl Changes {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// A sound event; also used by the aggregate's tests.
-    pub(crate) fn sound() -> Particulars {
-        Particulars {
-            title: "RustFest".into(),
-            starts_at: "2030-05-01T09:00:00Z".parse().expect("time"),
-            ends_at: "2030-05-01T17:00:00Z".parse().expect("time"),
-            timezone: Tz::Europe__Paris,
-            capacity: 10,
-            price: Some(euro("120")),
-            tax_rate: Some("0.20".parse().expect("rate")),
-            cancellation: CancellationPolicy::Full,
-            organizer: None,
-        }
-    }
-
-    fn euro(amount: &str) -> Money {
-        Money::new(amount.parse().expect("decimal"), amends_schemas::money::Currency::EUR).expect("money")
-    }
+    use crate::domain::testing::{euro, sound};
 
     #[test]
     fn each_fault_is_named_where_it_lies() {
@@ -178,8 +160,7 @@ pub(crate) mod tests {
             (|p| p.price = None, &[]),
             (
                 |p| {
-                    p.cancellation =
-                        CancellationPolicy::Fee { fee: Money::zero("CHF".parse().expect("listed")) };
+                    p.cancellation = CancellationPolicy::Fee { fee: Money::zero("CHF".parse().expect("listed")) };
                 },
                 &["/cancellation/fee"],
             ),
