@@ -1,1 +1,2 @@
 //! The bounded context registration.
+pub mod domain;
