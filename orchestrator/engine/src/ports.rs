@@ -1,6 +1,5 @@
-//! What the engine needs of the world: a [`Store`] for what must not be lost, a [`Transport`] for what must travel.
-
-use std::sync::Arc;
+//! What the engine needs of the world: a [`Store`] for what must not be lost, a [`Transport`] for what must travel,
+//! [`Leases`] for who tries.
 
 use amends_core::event::Event;
 use amends_core::state::SagaState;
@@ -121,8 +120,21 @@ pub trait Store: Send + Sync + 'static {
     async fn append(&self, record: &JournalRecord) -> Result<(), StoreError>;
 
     /// Writes sagas into the view and moves the partition's checkpoint to `checkpoint`, in one transaction: every saga
-    /// touched at or before that position is among `sagas` or was projected before.
-    async fn project(&self, partition: PartitionId, checkpoint: u64, sagas: &[StoredSaga]) -> Result<(), StoreError>;
+    /// touched at or before that position is among `sagas` or was projected before. A saga may be newer than the
+    /// checkpoint; its `positions` tell which records it already contains.
+    ///
+    /// The checkpoint carries the epoch it was moved in, and one of a later epoch is never overwritten: an owner that has
+    /// been replaced without knowing must not put old rows over new ones.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when an owner of a later epoch has moved the checkpoint.
+    async fn project(
+        &self,
+        partition: PartitionId,
+        epoch: u64,
+        checkpoint: u64,
+        sagas: &[StoredSaga],
+    ) -> Result<(), StoreError>;
 
     /// A saga as it was last projected.
     async fn load(&self, saga_id: SagaId) -> Result<Option<StoredSaga>, StoreError>;
@@ -145,19 +157,61 @@ pub enum TransportError {
     Refused(String),
 }
 
-/// Sends what was decided. Every method resolves only when the other side has acknowledged.
+/// Sends what was decided. Every method resolves only when the other side has acknowledged. `traceparent` is the W3C trace
+/// context of the input that caused it.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Puts a command into the work queue. `dispatch` tells publications of one attempt apart.
-    async fn publish_command(&self, command: Arc<Command>, dispatch: &str) -> Result<(), TransportError>;
+    async fn publish_command(
+        &self,
+        command: &Command,
+        dispatch: &str,
+        traceparent: Option<&str>,
+    ) -> Result<(), TransportError>;
 
     /// Asks the owner of another partition to start a saga.
     async fn start_saga(
         &self,
         partition: PartitionId,
         request: &StartSaga,
+        traceparent: Option<&str>,
     ) -> Result<Result<SagaView, Problem>, TransportError>;
 
     /// Tells watchers that a saga has changed; best effort.
     async fn publish_change(&self, view: &SagaView);
+
+    /// Where answers to a partition's commands go.
+    fn reply_to(&self, partition: PartitionId) -> String;
+}
+
+/// What became of an attempt to hold a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// It was free and is ours now.
+    Acquired,
+    /// It was ours and is so for longer.
+    Kept,
+    /// Somebody else has it.
+    Other {
+        /// Who.
+        owner: String,
+    },
+}
+
+/// Nobody can say who holds the lease.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the lease cannot be asked for: {0}")]
+pub struct LeaseError(pub String);
+
+/// Leases decide who *tries* to own a partition; the journal decides who does. Losing one costs nothing but a takeover.
+#[async_trait]
+pub trait Leases: Send + Sync + 'static {
+    /// Takes the lease when it is free, extends it when it is ours.
+    ///
+    /// # Errors
+    /// [`LeaseError`] when the lease store cannot be reached; an owner serves on, for the journal fences.
+    async fn hold(&self, partition: PartitionId) -> Result<Hold, LeaseError>;
+
+    /// Gives it back, so that the next owner need not wait for its end. Best effort.
+    async fn release(&self, partition: PartitionId);
 }
