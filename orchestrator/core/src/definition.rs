@@ -37,6 +37,8 @@ pub struct Definition {
     pub title: String,
     /// JSON Schema of the input.
     pub input: Value,
+    /// The same, compiled once.
+    pub input_check: InputCheck,
     /// From acceptance; passing it before the pivot compensates, after it nothing.
     pub deadline: Option<Duration>,
     /// In order; at most [`amends_schemas::limits::STEPS_MAX`].
@@ -47,6 +49,22 @@ pub struct Definition {
     pub cancel_with: Option<CancelWith>,
     /// The document as it was written.
     pub source: Arc<str>,
+}
+
+/// The input's JSON Schema, compiled. Two are equal when their definitions' schemas are, so equality is left to those.
+#[derive(Clone)]
+pub struct InputCheck(pub(crate) Arc<jsonschema::Validator>);
+
+impl fmt::Debug for InputCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InputCheck")
+    }
+}
+
+impl PartialEq for InputCheck {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
 }
 
 /// One step.
@@ -64,6 +82,9 @@ pub struct Step {
     pub input: Mapping,
     /// How amends are made for it.
     pub compensate: Compensate,
+    /// Whether the contract has an `undo`. A step that is not compensated may still be barred by it, when a probe found no
+    /// trace of it and the saga turns back.
+    pub has_undo: bool,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// How its `do` is tried again.
@@ -137,6 +158,42 @@ pub struct RetryPolicy {
     pub jitter: f64,
     /// Only these error codes are tried again; empty means every error the worker calls retriable.
     pub only: Vec<String>,
+}
+
+/// How long one attempt may take when the definition does not say.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Tries when the definition does not say: of a step before or at the pivot, where giving up makes amends.
+pub const DEFAULT_ATTEMPTS: u32 = 10;
+
+/// Tries when the definition does not say: of an undo, or of a step after the pivot, where giving up needs a person. With
+/// the default backoff this is the better part of an hour.
+pub const DEFAULT_ATTEMPTS_LASTING: u32 = 100;
+
+/// The wait before the second try when the definition does not say.
+pub const DEFAULT_BACKOFF: Duration = Duration::from_millis(200);
+
+/// How much longer each wait is than the last when the definition does not say.
+pub const DEFAULT_FACTOR: f64 = 2.0;
+
+/// The longest wait when the definition does not say.
+pub const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// The share of a wait taken off at random when the definition does not say.
+pub const DEFAULT_JITTER: f64 = 0.2;
+
+impl RetryPolicy {
+    /// What holds where the definition says nothing.
+    pub const fn with_attempts(attempts: u32) -> Self {
+        Self {
+            attempts,
+            backoff: DEFAULT_BACKOFF,
+            factor: DEFAULT_FACTOR,
+            max_backoff: DEFAULT_MAX_BACKOFF,
+            jitter: DEFAULT_JITTER,
+            only: Vec::new(),
+        }
+    }
 }
 
 /// What happens when an attempt's end is unknown.

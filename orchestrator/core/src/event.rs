@@ -68,6 +68,8 @@ pub enum Fact {
         outcome: Option<String>,
         /// What it returned.
         output: Value,
+        /// Whether it was the point of no return: from here on the saga only goes forward.
+        pivot: bool,
     },
     /// It cleanly did not and will not happen.
     StepFailed {
@@ -95,8 +97,10 @@ pub enum Fact {
         operation: Operation,
         /// Not before.
         until: DateTime<Utc>,
-        /// What went wrong last; none when a probe merely found nothing.
+        /// What went wrong last; none when the fact before says it, or when a probe merely found no trace.
         error: Option<StepError>,
+        /// Whether it is unknown whether the `do` happened.
+        in_doubt: bool,
     },
     /// Amends are made for it.
     StepUndone {
@@ -116,6 +120,8 @@ pub enum Fact {
         operation: Operation,
         /// Why.
         error: StepError,
+        /// Whether it is unknown whether the `do` happened.
+        in_doubt: bool,
     },
     /// Somebody asked to cancel.
     CancelRequested {
@@ -125,6 +131,11 @@ pub enum Fact {
         reason: String,
         /// The forward saga to start, when the pivot is passed.
         forward: Option<SagaId>,
+    },
+    /// A request to cancel found the pivot in flight, and the pivot succeeded: it is carried out forward.
+    CancellationTurnedForward {
+        /// The forward saga to start.
+        saga_id: SagaId,
     },
     /// The deadline passed before the pivot.
     DeadlinePassed {},

@@ -1,17 +1,188 @@
 //! Applies one fact to a saga.
 
+use amends_schemas::command::Operation;
 use amends_schemas::ids::SagaId;
+use amends_schemas::saga::SagaStatus;
+use chrono::{DateTime, Utc};
 
 use crate::definition::Definition;
-use crate::event::Event;
-use crate::state::SagaState;
+use crate::event::{Event, Fact};
+use crate::state::{Attempts, CancelRequest, ForwardCancellation, ForwardStage, Phase, SagaState, StepState};
 
 /// The saga that begins with `event`, which must be its `SagaStarted`; `None` for any other.
-pub fn begin(_definition: &Definition, _saga_id: SagaId, _event: &Event) -> Option<SagaState> {
-    unimplemented!()
+pub fn begin(definition: &Definition, saga_id: SagaId, event: &Event) -> Option<SagaState> {
+    let Fact::SagaStarted { definition: reference, input, tags, deadline_at } = &event.fact else {
+        return None;
+    };
+    Some(SagaState {
+        saga_id,
+        definition: reference.clone(),
+        input: input.clone(),
+        tags: tags.clone(),
+        status: SagaStatus::Running,
+        reason: None,
+        paused: false,
+        deadline_at: *deadline_at,
+        deadline_passed: false,
+        pivot_passed: false,
+        cancel: None,
+        steps: vec![StepState::pending(); definition.steps.len()],
+        succeeded: Vec::new(),
+        output: None,
+        created_at: event.at,
+        updated_at: event.at,
+        event_count: 1,
+    })
 }
 
-/// Applies one fact. Total: replaying the same history always gives the same state.
-pub fn evolve(_state: &mut SagaState, _event: &Event) {
-    unimplemented!()
+/// Applies one fact. Total: replaying the same history always gives the same state. A fact about a step the saga does not
+/// have, or a second `SagaStarted`, is only counted.
+pub fn evolve(state: &mut SagaState, event: &Event) {
+    state.updated_at = event.at;
+    state.event_count += 1;
+    match &event.fact {
+        Fact::SagaStarted { .. } => {}
+        Fact::StepSkipped { step }
+        | Fact::StepDispatched { step, .. }
+        | Fact::StepSucceeded { step, .. }
+        | Fact::StepFailed { step, .. }
+        | Fact::StepInDoubt { step, .. }
+        | Fact::RetryScheduled { step, .. }
+        | Fact::StepUndone { step }
+        | Fact::CompensationWaived { step }
+        | Fact::StepStuck { step, .. } => evolve_step(state, *step, event),
+        Fact::CancelRequested { by, reason, forward } => {
+            state.cancel = Some(CancelRequest {
+                requested_at: event.at,
+                by: by.clone(),
+                reason: reason.clone(),
+                forward: forward.map(waiting),
+            });
+        }
+        Fact::CancellationTurnedForward { saga_id } => {
+            if let Some(cancel) = &mut state.cancel {
+                cancel.forward = Some(waiting(*saga_id));
+            }
+        }
+        Fact::DeadlinePassed {} => state.deadline_passed = true,
+        Fact::CompensationStarted { reason } => {
+            state.reason = Some(*reason);
+            state.status = SagaStatus::Compensating;
+        }
+        Fact::ForwardCancellationDispatched { saga_id, attempt, timeout_at } => {
+            set_stage(state, *saga_id, ForwardStage::Dispatched { attempt: *attempt, timeout_at: *timeout_at });
+        }
+        Fact::ForwardCancellationStarted { saga_id } => set_stage(state, *saga_id, ForwardStage::Started),
+        Fact::ForwardCancellationRefused { saga_id, error } => {
+            set_stage(state, *saga_id, ForwardStage::Refused { error: error.clone() });
+        }
+        Fact::SagaCompleted { output } => {
+            state.status = SagaStatus::Completed;
+            state.output = Some(output.clone());
+        }
+        Fact::SagaCompensated { reason } => {
+            state.status = SagaStatus::Compensated;
+            state.reason = Some(*reason);
+        }
+    }
+}
+
+fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
+    let Some(step) = state.steps.get_mut(index) else { return };
+    // A step moving on is what frees a stuck saga.
+    if state.status == SagaStatus::Stuck {
+        state.status = if state.reason.is_some() { SagaStatus::Compensating } else { SagaStatus::Running };
+    }
+    match &event.fact {
+        Fact::StepSkipped { .. } => step.phase = Phase::Skipped,
+        Fact::StepDispatched { operation, attempt, timeout_at, .. } => {
+            let in_doubt = step.phase.in_doubt();
+            step.attempts.set(*operation, *attempt);
+            step.started_at.get_or_insert(event.at);
+            step.phase = Phase::InFlight { operation: *operation, timeout_at: *timeout_at, in_doubt };
+        }
+        Fact::StepSucceeded { outcome, output, pivot, .. } => {
+            step.outcome = outcome.clone();
+            step.output = Some(output.clone());
+            step.error = None;
+            end(step, Phase::Succeeded, event.at);
+            if !state.succeeded.contains(&index) {
+                state.succeeded.push(index);
+            }
+            state.pivot_passed |= *pivot;
+        }
+        Fact::StepFailed { error, .. } => {
+            step.error = Some(error.clone());
+            end(step, Phase::Failed, event.at);
+        }
+        Fact::StepInDoubt { operation, error, .. } => {
+            step.error = Some(error.clone());
+            step.phase = Phase::BackingOff { operation: *operation, until: event.at, in_doubt: true };
+        }
+        Fact::RetryScheduled { operation, until, error, in_doubt, .. } => {
+            if error.is_some() {
+                step.error.clone_from(error);
+            }
+            step.phase = Phase::BackingOff { operation: *operation, until: *until, in_doubt: *in_doubt };
+        }
+        Fact::StepUndone { .. } => {
+            step.error = None;
+            end(step, Phase::Undone, event.at);
+        }
+        Fact::CompensationWaived { .. } => step.phase = Phase::Waived,
+        Fact::StepStuck { operation, error, in_doubt, .. } => {
+            step.error = Some(error.clone());
+            step.phase = Phase::Stuck { operation: *operation, in_doubt: *in_doubt };
+            state.status = SagaStatus::Stuck;
+        }
+        Fact::SagaStarted { .. }
+        | Fact::CancelRequested { .. }
+        | Fact::CancellationTurnedForward { .. }
+        | Fact::DeadlinePassed {}
+        | Fact::CompensationStarted { .. }
+        | Fact::ForwardCancellationDispatched { .. }
+        | Fact::ForwardCancellationStarted { .. }
+        | Fact::ForwardCancellationRefused { .. }
+        | Fact::SagaCompleted { .. }
+        | Fact::SagaCompensated { .. } => {}
+    }
+}
+
+fn end(step: &mut StepState, phase: Phase, at: DateTime<Utc>) {
+    step.phase = phase;
+    step.ended_at = Some(at);
+}
+
+const fn waiting(saga_id: SagaId) -> ForwardCancellation {
+    ForwardCancellation { saga_id, stage: ForwardStage::Waiting }
+}
+
+fn set_stage(state: &mut SagaState, saga_id: SagaId, stage: ForwardStage) {
+    if let Some(forward) = state.cancel.as_mut().and_then(|cancel| cancel.forward.as_mut())
+        && forward.saga_id == saga_id
+    {
+        forward.stage = stage;
+    }
+}
+
+impl Attempts {
+    const fn set(&mut self, operation: Operation, attempt: u32) {
+        match operation {
+            Operation::Do => self.r#do = attempt,
+            Operation::Undo => self.undo = attempt,
+            Operation::Probe => self.probe = attempt,
+        }
+    }
+}
+
+impl Phase {
+    /// Whether it is unknown whether the `do` happened. A step that was never tried, or whose end is known, is not.
+    pub const fn in_doubt(&self) -> bool {
+        match self {
+            Phase::InFlight { in_doubt, .. } | Phase::BackingOff { in_doubt, .. } | Phase::Stuck { in_doubt, .. } => {
+                *in_doubt
+            }
+            Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => false,
+        }
+    }
 }

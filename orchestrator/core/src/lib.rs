@@ -4,11 +4,13 @@
 //!
 //! * [`definition`]: the document, read and checked.
 //! * [`validate`]: what makes a definition refusable, with file, line and what to write instead.
+//! * [`accept`]: what a saga may be started with.
 //! * [`state`]: one saga as it stands.
 //! * [`event`]: the facts it is made of; [`evolve`](evolve::evolve) applies one.
 //! * [`decide`]: an input and the time in, facts and effects out.
 //! * [`view`]: a saga as people read it, with the sentence that says why it is not moving.
 
+pub mod accept;
 pub mod backoff;
 pub mod decide;
 pub mod definition;

@@ -8,7 +8,10 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
+
+use crate::state::SagaState;
 
 /// How one value is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,4 +55,51 @@ pub enum Pointer {
         /// Within it.
         rest: String,
     },
+}
+
+impl Mapping {
+    /// Maps nothing: an object without members.
+    pub const fn empty() -> Self {
+        Mapping::Object(BTreeMap::new())
+    }
+
+    /// The value this makes of what the saga knows; `None` when a pointer at the top finds nothing.
+    pub fn resolve(&self, state: &SagaState) -> Option<Value> {
+        match self {
+            Mapping::Literal(value) => Some(value.clone()),
+            Mapping::Pointer(pointer) => pointer.resolve(state),
+            Mapping::Object(members) => Some(Value::Object(
+                members.iter().filter_map(|(name, member)| Some((name.clone(), member.resolve(state)?))).collect(),
+            )),
+            Mapping::Array(items) => {
+                Some(Value::Array(items.iter().map(|item| item.resolve(state).unwrap_or_default()).collect()))
+            }
+        }
+    }
+}
+
+impl Pointer {
+    fn resolve(&self, state: &SagaState) -> Option<Value> {
+        match self {
+            Pointer::Input { rest } => state.input.pointer(rest).cloned(),
+            Pointer::Output { step, rest } => state.steps.get(*step)?.output.as_ref()?.pointer(rest).cloned(),
+            Pointer::Outcome { step } => state.steps.get(*step)?.outcome.clone().map(Value::String),
+            Pointer::SagaId => Some(Value::String(state.saga_id.to_string())),
+            Pointer::SagaStartedAt => Some(Value::String(rfc3339(state.created_at))),
+            Pointer::Cancel { rest } => {
+                let cancel = state.cancel.as_ref()?;
+                match rest.as_str() {
+                    "/requested_at" => Some(Value::String(rfc3339(cancel.requested_at))),
+                    "/reason" => Some(Value::String(cancel.reason.clone())),
+                    "/by" => Some(Value::String(cancel.by.clone())),
+                    _ => None,
+                }
+            }
+        }
+    }
+}
+
+/// A time as it stands in values and sentences: RFC 3339, UTC, no more digits than needed.
+pub(crate) fn rfc3339(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

@@ -32,6 +32,8 @@ pub struct SagaState {
     pub deadline_at: Option<DateTime<Utc>>,
     /// Whether that has passed before the pivot.
     pub deadline_passed: bool,
+    /// Whether its point of no return has succeeded: from then on it only goes forward.
+    pub pivot_passed: bool,
     /// The request to cancel, if any.
     pub cancel: Option<CancelRequest>,
     /// In the definition's order, index by index.
@@ -192,6 +194,24 @@ impl StepState {
 }
 
 impl SagaState {
+    /// Why this saga turns back or wants to, as soon as nothing is in flight or in doubt any more.
+    pub fn turning_back(&self) -> Option<CompensationReason> {
+        if self.reason.is_some() {
+            return self.reason;
+        }
+        if self.pivot_passed || self.status.is_final() {
+            return None;
+        }
+        match (&self.cancel, self.deadline_passed) {
+            (Some(cancel), true) if self.deadline_at.is_some_and(|at| at < cancel.requested_at) => {
+                Some(CompensationReason::Deadline)
+            }
+            (Some(_), _) => Some(CompensationReason::Cancelled),
+            (None, true) => Some(CompensationReason::Deadline),
+            (None, false) => None,
+        }
+    }
+
     /// Whether nothing more is to come unless somebody asks: final, and no forward cancellation under way.
     pub fn is_settled(&self) -> bool {
         let forwarding =

@@ -1,28 +1,35 @@
 //! Reads a definition and refuses what cannot be right, with file, line and what to write instead.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `finding` | one thing wrong, and the reader that collects them |
+//! | `tree` | YAML with places |
+//! | `document` | the document as a whole |
+//! | `step` | one step |
+//! | `policy` | durations, retries, compensation |
+//! | `condition` | `when` |
+//! | `mapping` | pointers and literals |
+//! | `input` | a step's input against its contract |
+//! | `schema` | what a JSON Schema says about a path |
+//! | `paths` | kinds of steps along every combination of outcomes |
+//! | `library` | several documents together, and the names of their files |
+//! | `hash` | the content hash |
 
-use amends_schemas::contract::ContractRegistry;
+mod condition;
+mod document;
+mod finding;
+mod hash;
+mod input;
+mod library;
+mod mapping;
+mod paths;
+mod policy;
+mod schema;
+mod step;
+mod tree;
 
-use crate::definition::Definition;
-
-/// One thing wrong with a definition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The file, as it was named to us.
-    pub file: String,
-    /// Line, from one.
-    pub line: usize,
-    /// Column, from one.
-    pub column: usize,
-    /// Stable, in `snake_case`.
-    pub code: &'static str,
-    /// What is wrong and what to write instead.
-    pub message: String,
-}
-
-/// Reads and checks one document.
-///
-/// # Errors
-/// Everything found wrong, in the order of the document.
-pub fn parse(_file: &str, _yaml: &str, _contracts: &ContractRegistry) -> Result<Definition, Vec<Finding>> {
-    unimplemented!()
-}
+pub use document::parse;
+pub use finding::Finding;
+pub use library::parse_library;
+pub use paths::PATHS_MAX;
+pub use policy::{ATTEMPTS_MAX, BACKOFF_MAX, DEADLINE_MAX, FACTOR_MAX, TIMEOUT_MAX};

@@ -1,0 +1,61 @@
+//! When nobody knows whether a step happened. Never treated as failed: it is asked again, probed, or put before a person.
+
+use std::time::Duration;
+
+use amends_schemas::command::{Operation, StepError};
+
+use super::turn::{Turn, later, retry_of};
+use crate::backoff::backoff;
+use crate::definition::OnUnknown;
+use crate::event::{DoubtCause, Fact};
+
+/// Most attempts of a `do`, and most of a probe, that a doubt may cost before a person is asked; more only where the step's
+/// own budget is larger. With the usual backoff of ten to thirty seconds this outlasts a night's outage.
+pub const DOUBT_ATTEMPTS_MAX: u32 = 1_000;
+
+impl Turn<'_> {
+    /// An attempt's end is unknown, and with it whether the step happened.
+    pub(super) fn doubt(&mut self, index: usize, operation: Operation, cause: DoubtCause, error: StepError) {
+        let Some((step, _)) = self.step(index) else { return };
+        self.record(Fact::StepInDoubt { step: index, operation, cause, error: error.clone() });
+        match step.on_unknown {
+            OnUnknown::Retry => self.ask_again(index, Operation::Do, None, error, Duration::ZERO),
+            OnUnknown::Probe => self.ask_again(index, Operation::Probe, None, error, Duration::ZERO),
+            OnUnknown::Ask => {
+                self.record(Fact::StepStuck { step: index, operation: Operation::Do, error, in_doubt: true });
+            }
+        }
+    }
+
+    /// A probe found no trace: a do may still be on its way, so this alone settles nothing. The do is sent again under the
+    /// same key, or barred by the undo when the saga wants to turn back.
+    pub(super) fn no_trace(&mut self, index: usize) {
+        let Some((step, _)) = self.step(index) else { return };
+        if step.has_undo && self.state.turning_back().is_some() {
+            return self.dispatch(index, Operation::Undo);
+        }
+        let spent = StepError::new("not_happened", "The probe finds no trace of it, and it has been tried too often.");
+        self.ask_again(index, Operation::Do, None, spent, Duration::ZERO);
+    }
+
+    /// The next attempt of a `do` or a probe while in doubt, or `spent` before a person. `after` is the least wait the
+    /// worker asked for.
+    pub(super) fn ask_again(
+        &mut self,
+        index: usize,
+        operation: Operation,
+        error: Option<StepError>,
+        spent: StepError,
+        after: Duration,
+    ) {
+        let Some((step, state)) = self.step(index) else { return };
+        let attempt = state.attempts.of(operation);
+        if attempt >= DOUBT_ATTEMPTS_MAX.max(step.retry.attempts) {
+            self.record(Fact::StepStuck { step: index, operation, error: spent, in_doubt: true });
+            return;
+        }
+        let wait = backoff(retry_of(step, operation), self.state.saga_id, index, attempt.max(1)).max(after);
+        let until = later(self.now, wait);
+        self.record(Fact::RetryScheduled { step: index, operation, until, error, in_doubt: true });
+    }
+}

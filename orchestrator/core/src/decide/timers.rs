@@ -1,0 +1,98 @@
+//! What is due, and when to wake.
+
+use std::time::Duration;
+
+use amends_schemas::command::{Operation, StepError};
+use amends_schemas::saga::SagaStatus;
+use chrono::{DateTime, Utc};
+
+use super::turn::Turn;
+use crate::event::{DoubtCause, Fact};
+use crate::state::{ForwardStage, Phase, SagaState};
+
+/// The earliest time at which this saga wants [`Input::TimeReached`](super::Input::TimeReached): an attempt's timeout, the
+/// end of a backoff, the deadline while it still matters, or the next try of its forward cancellation.
+pub fn next_wakeup(state: &SagaState) -> Option<DateTime<Utc>> {
+    if state.status.is_final() {
+        return forward_timeout(state);
+    }
+    let steps = state.steps.iter().filter_map(|step| match step.phase {
+        Phase::InFlight { timeout_at: at, .. } | Phase::BackingOff { until: at, .. } => Some(at),
+        Phase::Pending
+        | Phase::Skipped
+        | Phase::Succeeded
+        | Phase::Failed
+        | Phase::Undone
+        | Phase::Waived
+        | Phase::Stuck { .. } => None,
+    });
+    steps.chain(pending_deadline(state)).min()
+}
+
+/// The deadline, while passing it would still change anything.
+fn pending_deadline(state: &SagaState) -> Option<DateTime<Utc>> {
+    let matters = match state.status {
+        SagaStatus::Running | SagaStatus::Stuck => {
+            state.reason.is_none() && !state.pivot_passed && !state.deadline_passed
+        }
+        SagaStatus::Compensating | SagaStatus::Completed | SagaStatus::Compensated => false,
+    };
+    state.deadline_at.filter(|_| matters)
+}
+
+fn forward_timeout(state: &SagaState) -> Option<DateTime<Utc>> {
+    match state.cancel.as_ref()?.forward.as_ref()?.stage {
+        ForwardStage::Dispatched { timeout_at, .. } => Some(timeout_at),
+        ForwardStage::Waiting | ForwardStage::Started | ForwardStage::Refused { .. } => None,
+    }
+}
+
+impl Turn<'_> {
+    /// Does what is due. A late or repeated tick finds nothing due and changes nothing.
+    pub(super) fn time_reached(&mut self) {
+        if self.state.status.is_final() {
+            if forward_timeout(self.state).is_some_and(|at| at <= self.now) {
+                self.start_forward();
+            }
+            return;
+        }
+        if pending_deadline(self.state).is_some_and(|at| at <= self.now) {
+            self.record(Fact::DeadlinePassed {});
+            self.advance();
+        }
+        for index in 0..self.state.steps.len() {
+            self.step_time_reached(index);
+        }
+    }
+
+    fn step_time_reached(&mut self, index: usize) {
+        let Some((step, state)) = self.step(index) else { return };
+        match state.phase {
+            Phase::InFlight { operation, timeout_at, .. } if timeout_at <= self.now => {
+                let error = StepError::new(
+                    "timed_out",
+                    format!(
+                        "No answer to {operation} of `{}`, attempt {}, in time.",
+                        step.name,
+                        state.attempts.of(operation)
+                    ),
+                );
+                match operation {
+                    Operation::Do => self.doubt(index, operation, DoubtCause::TimedOut, error),
+                    Operation::Probe => self.ask_again(index, operation, Some(error.clone()), error, Duration::ZERO),
+                    Operation::Undo => self.undo_again(index, error, Duration::ZERO),
+                }
+            }
+            Phase::BackingOff { operation, until, .. } if until <= self.now => self.dispatch(index, operation),
+            Phase::InFlight { .. }
+            | Phase::BackingOff { .. }
+            | Phase::Pending
+            | Phase::Skipped
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived
+            | Phase::Stuck { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! One decision: the entry points, and the one place where a fact is made and applied.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use amends_schemas::command::Operation;
+use amends_schemas::ids::SagaId;
+use amends_schemas::problem::Problem;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use super::cancel::forward_request;
+use super::next_wakeup;
+use super::types::{Decision, Effect, Input};
+use crate::definition::{Compensate, Definition, RetryPolicy, Step};
+use crate::event::{Event, Fact};
+use crate::evolve::{begin, evolve};
+use crate::state::{ForwardStage, Phase, SagaState, StepState};
+
+/// Accepts a new saga and decides its first move. The input is taken as it is: check it with
+/// [`accept`](crate::accept::accept) first.
+pub fn start(
+    definition: &Definition,
+    saga_id: SagaId,
+    input: Value,
+    tags: BTreeSet<String>,
+    now: DateTime<Utc>,
+) -> (SagaState, Decision) {
+    let deadline_at = definition.deadline.map(|deadline| later(now, deadline));
+    let started = Event {
+        at: now,
+        fact: Fact::SagaStarted { definition: definition.reference.clone(), input, tags, deadline_at },
+    };
+    let mut state = begin(definition, saga_id, &started).expect("the event is a SagaStarted");
+    let mut turn = Turn { definition, state: &mut state, now, decision: Decision::default() };
+    turn.decision.events.push(started);
+    turn.advance();
+    let decision = turn.finish(None);
+    (state, decision)
+}
+
+/// Decides what an input changes, applies it to `state` and says what to do. Total: an input that does not fit the state
+/// (late, repeated, of a step that has moved on) changes nothing, and neither does any input when `definition` is not the
+/// one the saga runs.
+pub fn decide(definition: &Definition, state: &mut SagaState, input: Input, now: DateTime<Utc>) -> Decision {
+    let wake_before = next_wakeup(state);
+    let mut turn = Turn { definition, state, now, decision: Decision::default() };
+    if !fits(definition, turn.state) {
+        if matches!(input, Input::Cancel { .. }) {
+            turn.decision.cancellation = Some(Err(Problem::internal(
+                "definition_mismatch",
+                "this saga runs another definition than the one it was decided with",
+            )));
+        }
+        return turn.decision;
+    }
+    match input {
+        Input::Reply { step, operation, attempt, result } => turn.reply(&step, operation, attempt, result),
+        Input::TimeReached => turn.time_reached(),
+        Input::Cancel { by, reason } => turn.cancel(by, reason),
+        Input::ForwardCancellationAnswered { result } => turn.forward_answered(result),
+    }
+    turn.finish(wake_before)
+}
+
+/// What a recovered saga needs done again: dispatches under way, its forward cancellation, its wake-up.
+pub fn resume(definition: &Definition, state: &SagaState) -> Vec<Effect> {
+    if !fits(definition, state) {
+        return Vec::new();
+    }
+    let mut effects: Vec<Effect> = state
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| matches!(step.phase, Phase::InFlight { .. }))
+        .map(|(step, _)| Effect::Dispatch { step })
+        .collect();
+    let forward = state.cancel.as_ref().and_then(|cancel| cancel.forward.as_ref());
+    if forward.is_some_and(|forward| matches!(forward.stage, ForwardStage::Dispatched { .. }))
+        && let Some(request) = forward_request(definition, state)
+    {
+        effects.push(Effect::StartForward { request });
+    }
+    if let Some(at) = next_wakeup(state) {
+        effects.push(Effect::WakeAt { at });
+    }
+    effects
+}
+
+/// Whether `state` is a saga of `definition`.
+pub(super) fn fits(definition: &Definition, state: &SagaState) -> bool {
+    state.steps.len() == definition.steps.len() && state.definition.hash == definition.reference.hash
+}
+
+/// A saga in the middle of a decision. Every change goes through [`Turn::record`], so that what is decided and what is
+/// replayed cannot differ.
+pub(super) struct Turn<'a> {
+    pub(super) definition: &'a Definition,
+    pub(super) state: &'a mut SagaState,
+    pub(super) now: DateTime<Utc>,
+    pub(super) decision: Decision,
+}
+
+impl<'a> Turn<'a> {
+    /// Makes a fact and applies it.
+    pub(super) fn record(&mut self, fact: Fact) {
+        let event = Event { at: self.now, fact };
+        evolve(self.state, &event);
+        self.decision.events.push(event);
+    }
+
+    /// A step with its state. `fits` has made sure that both have the same number of steps.
+    pub(super) fn step(&self, index: usize) -> Option<(&'a Step, &StepState)> {
+        Some((self.definition.steps.get(index)?, self.state.steps.get(index)?))
+    }
+
+    /// Hands the next attempt of an operation to the workers.
+    pub(super) fn dispatch(&mut self, index: usize, operation: Operation) {
+        let Some((step, state)) = self.step(index) else { return };
+        let timeout_at = later(self.now, timeout_of(step, operation));
+        let attempt = state.attempts.of(operation).saturating_add(1);
+        self.record(Fact::StepDispatched { step: index, operation, attempt, timeout_at });
+        self.decision.effects.push(Effect::Dispatch { step: index });
+    }
+
+    /// Ends the decision: asks to be woken when the next time to wake has changed.
+    pub(super) fn finish(mut self, wake_before: Option<DateTime<Utc>>) -> Decision {
+        let wake = next_wakeup(self.state);
+        if let Some(at) = wake
+            && wake != wake_before
+        {
+            self.decision.effects.push(Effect::WakeAt { at });
+        }
+        self.decision
+    }
+}
+
+/// How long one attempt of an operation may take. An undo that only bars the door has the step's own limits.
+pub(crate) fn timeout_of(step: &Step, operation: Operation) -> Duration {
+    match (operation, &step.compensate) {
+        (Operation::Undo, Compensate::Undo { timeout, .. }) => *timeout,
+        (Operation::Undo, Compensate::Waived { .. } | Compensate::None) | (Operation::Do | Operation::Probe, _) => {
+            step.timeout
+        }
+    }
+}
+
+/// The budget of an operation.
+pub(super) fn retry_of(step: &Step, operation: Operation) -> &RetryPolicy {
+    match (operation, &step.compensate) {
+        (Operation::Undo, Compensate::Undo { retry, .. }) => retry,
+        (Operation::Undo, Compensate::Waived { .. } | Compensate::None) | (Operation::Do | Operation::Probe, _) => {
+            &step.retry
+        }
+    }
+}
+
+/// A time some while from now; the end of time when that cannot be written.
+pub(super) fn later(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}

@@ -1,0 +1,104 @@
+//! Several documents together: what each alone cannot know.
+
+use std::collections::BTreeMap;
+
+use amends_schemas::contract::ContractRegistry;
+
+use super::document::parse;
+use super::finding::{Finding, listed};
+use super::schema::{Found, member, required};
+use crate::definition::{Definition, DefinitionLibrary};
+use crate::mapping::Mapping;
+
+/// Reads every document, given as path and text, and checks that each lies at `<saga>/v<version>.yaml` and that the saga
+/// named in a `cancel_with` is among them and takes what it is given.
+///
+/// # Errors
+/// Everything found wrong in any of them.
+pub fn parse_library<'d>(
+    documents: impl IntoIterator<Item = (&'d str, &'d str)>,
+    contracts: &ContractRegistry,
+) -> Result<DefinitionLibrary, Vec<Finding>> {
+    let mut library = DefinitionLibrary::default();
+    let mut findings = Vec::new();
+    let mut files: BTreeMap<(String, u32), String> = BTreeMap::new();
+    for (file, yaml) in documents {
+        match parse(file, yaml, contracts) {
+            Err(found) => findings.extend(found),
+            Ok(definition) => {
+                findings.extend(check_file_name(file, &definition));
+                let key = (definition.reference.name.to_string(), definition.reference.version);
+                if let Err(known) = library.add(definition) {
+                    let message =
+                        format!("{} is already defined with other content; raise its `version`", known.reference);
+                    findings.push(finding(file, "duplicate_definition", message));
+                }
+                files.insert(key, file.to_owned());
+            }
+        }
+    }
+    for definition in library.iter() {
+        let key = (definition.reference.name.to_string(), definition.reference.version);
+        let file = files.get(&key).map(String::as_str).unwrap_or_default();
+        findings.extend(check_cancel_with(file, definition, &library));
+    }
+    if findings.is_empty() { Ok(library) } else { Err(findings) }
+}
+
+fn check_file_name(file: &str, definition: &Definition) -> Option<Finding> {
+    let wanted = format!("{}/v{}.yaml", definition.reference.name, definition.reference.version);
+    let file_name = file.replace('\\', "/");
+    let fits = file_name == wanted || file_name.ends_with(&format!("/{wanted}"));
+    (!fits).then(|| finding(file, "file_name", format!("{} belongs into `{wanted}`", definition.reference)))
+}
+
+fn check_cancel_with(file: &str, definition: &Definition, library: &DefinitionLibrary) -> Vec<Finding> {
+    let Some(cancel_with) = &definition.cancel_with else { return Vec::new() };
+    let Some(target) = library.find(&cancel_with.saga, None) else {
+        let message = format!("`cancel_with` names the saga `{}`, which does not exist", cancel_with.saga);
+        return vec![finding(file, "unknown_saga", message)];
+    };
+    // Anything else is made as a whole and checked when it is started.
+    let Mapping::Object(members) = &cancel_with.input else { return Vec::new() };
+    let mut findings = Vec::new();
+    for name in members.keys() {
+        match member(&target.input, &[&target.input], name) {
+            Found::Schemas(_) | Found::Open => {}
+            Found::Missing { known, .. } => {
+                let message =
+                    format!("{} takes no `{name}` in `cancel_with`; it takes {}", target.reference, listed(&known));
+                findings.push(finding(file, "unknown_input", message));
+            }
+        }
+    }
+    let missing: Vec<&str> =
+        required(&target.input, &[&target.input]).into_iter().filter(|name| !members.contains_key(*name)).collect();
+    if !missing.is_empty() {
+        let message = format!("{} needs {} in `cancel_with`", target.reference, listed(&missing));
+        findings.push(finding(file, "missing_input", message));
+    }
+    findings
+}
+
+/// What is wrong between documents is reported at the top of the one that is wrong.
+fn finding(file: &str, code: &'static str, message: String) -> Finding {
+    Finding { file: file.to_owned(), line: 1, column: 1, code, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amends_schemas::library::{contracts, saga_documents};
+
+    #[test]
+    fn every_saga_that_ships_is_sound_and_lies_where_its_name_says() {
+        let contracts = contracts().expect("all valid");
+        let documents = saga_documents();
+        let library = parse_library(documents.iter().map(|document| (document.path, document.text)), &contracts);
+        let library = library.unwrap_or_else(|findings| {
+            panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        });
+        assert_eq!(library.iter().count(), documents.len());
+        assert!(library.find("registration", Some(1)).is_some_and(|definition| definition.cancel_with.is_some()));
+    }
+}
