@@ -8,18 +8,30 @@
 //! * [`step`]: handlers of step contracts and how they can end.
 //! * [`endpoint`], [`subscriber`], [`background`]: the other ways a context is called.
 //! * [`work`]: the unit of work.
+//! * [`inbox`]: what is remembered so that nothing happens twice, and for how long.
+//! * `testing` (feature of the same name): handlers called as the worker calls them, without NATS.
 
 pub mod background;
+mod condition;
 pub mod context;
 pub mod endpoint;
+pub mod inbox;
+mod locks;
+mod outbox;
+mod relay;
+mod run;
+mod scope;
+mod serve;
 pub mod step;
 pub mod subscriber;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod work;
 
 pub use amends_database as database;
 pub use background::Background;
 pub use context::{BoundedContext, WorkerError, WorkerSettings};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, EndpointError};
 pub use step::{Failure, Probe, Step, StepContext, Success, Undo};
 pub use subscriber::Subscriber;
 pub use work::{DomainEvent, UnitOfWork};

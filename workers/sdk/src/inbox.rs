@@ -1,0 +1,208 @@
+//! The inbox: what was answered under which idempotency key, which events were heard, which messages could not be read.
+//! SurrealQL of the `inbox` and `dead_letter` tables stands here.
+//!
+//! A row is created in the transaction of the change it speaks of, with CREATE: of two transactions that would answer the same key
+//! one fails, and looks here again before it does anything else. That is what makes a `do` and an `undo` without `do` exclude
+//! each other: both create the row of the `do` key.
+
+use std::time::Duration;
+
+use amends_database::{Database, DatabaseError};
+use amends_schemas::command::{Operation, StepError, StepResult};
+use amends_schemas::topology::EVENT_AGE_MAX;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Tables of this file. Schemaless: the results are JSON in one string, which costs a third of nested values.
+pub(crate) const SCHEMA: &str = "
+    DEFINE TABLE IF NOT EXISTS inbox SCHEMALESS;
+    DEFINE TABLE IF NOT EXISTS dead_letter SCHEMALESS;
+";
+
+/// How long a step's result is remembered. Far beyond the deadline of any saga; afterwards a `do` sent again would be done again,
+/// and an `undo` relies on the output that the orchestrator sends along.
+pub const STEP_KEY_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long an event's id is remembered: as long as the event can come again, and a day for clocks and pauses.
+pub const EVENT_KEY_AGE_MAX: Duration = Duration::from_secs(EVENT_AGE_MAX.as_secs() + 24 * 3600);
+
+/// How long a message that could not be read is kept for people to look at.
+pub const DEAD_LETTER_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Most bytes of a dead letter's payload that are kept; enough to see what it was.
+pub const DEAD_LETTER_BYTES_MAX: usize = 64 * 1024;
+
+/// What is remembered under a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub(crate) enum Recorded {
+    /// It happened, or was undone (then without output).
+    Succeeded {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outcome: Option<String>,
+        #[serde(default)]
+        output: Value,
+    },
+    /// It did not and will not happen.
+    Failed { error: StepError },
+    /// Under a `do` key: the undo came first, and the `do` is refused.
+    Tombstone,
+    /// Under an event's key.
+    Heard,
+}
+
+impl Recorded {
+    /// What a `do` or a `probe` of this key is answered.
+    pub(crate) fn answer(self) -> StepResult {
+        match self {
+            Self::Succeeded { outcome, output } => StepResult::Succeeded { outcome, output },
+            Self::Failed { error } => StepResult::Failed { error },
+            Self::Tombstone | Self::Heard => StepResult::Failed {
+                error: StepError::new("undone_before", "Its undo came first; it was not and will not be done."),
+            },
+        }
+    }
+}
+
+/// A row to be created.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct InboxRow {
+    id: String,
+    kind: &'static str,
+    result: String,
+    at_ms: i64,
+}
+
+impl InboxRow {
+    /// The result of a step's operation. A probe that finds the step done is recorded as the `do` it found.
+    pub(crate) fn step(key: String, operation: Operation, recorded: &Recorded, now: DateTime<Utc>) -> Self {
+        let kind = match operation {
+            Operation::Do | Operation::Probe => "do",
+            Operation::Undo => "undo",
+        };
+        Self::new(key, kind, recorded, now)
+    }
+
+    /// An event that was heard.
+    pub(crate) fn event(id: Uuid, now: DateTime<Utc>) -> Self {
+        Self::new(event_key(id), "event", &Recorded::Heard, now)
+    }
+
+    fn new(id: String, kind: &'static str, recorded: &Recorded, now: DateTime<Utc>) -> Self {
+        let result = serde_json::to_string(recorded).expect("what is recorded has string keys only");
+        Self { id, kind, result, at_ms: now.timestamp_millis() }
+    }
+}
+
+/// The key of an event in the inbox.
+pub(crate) fn event_key(id: Uuid) -> String {
+    format!("event/{id}")
+}
+
+/// What is recorded under a key, if anything.
+pub(crate) async fn find(database: &Database, key: &str) -> Result<Option<Recorded>, DatabaseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        result: String,
+    }
+    let mut rows = database.query("SELECT result FROM ONLY type::record('inbox', $key)", json!({ "key": key })).await?;
+    let Some(row) = rows.take_first::<Row>(0)? else { return Ok(None) };
+    Ok(Some(serde_json::from_str(&row.result).unwrap_or_else(|error| {
+        // A newer version wrote it: refusing is safe, doing it again would not be.
+        Recorded::Failed { error: StepError::new("inbox_unreadable", error.to_string()) }
+    })))
+}
+
+/// A message that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The same for every delivery of the message.
+    pub id: String,
+    /// Where it was published.
+    pub subject: String,
+    /// Stable, in `snake_case`.
+    pub code: String,
+    /// What is wrong with it.
+    pub message: String,
+    /// What it was, cut to [`DEAD_LETTER_BYTES_MAX`]; bytes that are no UTF-8 are replaced.
+    pub payload: String,
+    /// How long it was.
+    pub payload_bytes: usize,
+    /// When it was recorded.
+    pub at_ms: i64,
+}
+
+/// Records a message that could not be read; the same one again changes nothing.
+pub(crate) async fn record_dead_letter(database: &Database, letter: &DeadLetter) -> Result<(), DatabaseError> {
+    let bindings = json!({ "id": letter.id, "letter": letter });
+    database
+        .query("UPSERT type::record('dead_letter', $id) CONTENT object::remove($letter, 'id') RETURN NONE", bindings)
+        .await
+        .map(drop)
+}
+
+/// The oldest dead letters, for people; at most `limit`.
+///
+/// # Errors
+/// As [`Database::query`].
+pub async fn dead_letters(database: &Database, limit: usize) -> Result<Vec<DeadLetter>, DatabaseError> {
+    let statement = "SELECT *, record::id(id) AS id FROM dead_letter LIMIT $limit";
+    database.query(statement, json!({ "limit": limit })).await?.take(0)
+}
+
+/// Walks over one batch of a table of this file and deletes what is too old. Answers where to go on, `None` at the end. There is no
+/// index on the age on purpose: it would be written with every command, to be read once a day.
+pub(crate) async fn sweep(
+    database: &Database,
+    table: SweptTable,
+    after: &str,
+    limit: usize,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, DatabaseError> {
+    #[derive(Deserialize)]
+    struct Row {
+        id: String,
+        #[serde(default)]
+        kind: Option<String>,
+        at_ms: i64,
+    }
+    let table = table.name();
+    let statement =
+        format!("SELECT record::id(id) AS id, kind, at_ms FROM type::record('{table}', $after>..) LIMIT $limit");
+    let rows: Vec<Row> = database.query(&statement, json!({ "after": after, "limit": limit })).await?.take(0)?;
+    let old: Vec<&str> = rows
+        .iter()
+        .filter(|row| {
+            let keep = match (table, row.kind.as_deref()) {
+                ("dead_letter", _) => DEAD_LETTER_AGE_MAX,
+                (_, Some("event")) => EVENT_KEY_AGE_MAX,
+                (_, _) => STEP_KEY_AGE_MAX,
+            };
+            now.timestamp_millis() - row.at_ms > keep.as_millis() as i64
+        })
+        .map(|row| row.id.as_str())
+        .collect();
+    if !old.is_empty() {
+        let statement = format!("DELETE $old.map(|$id| type::record('{table}', $id)) RETURN NONE");
+        database.query(&statement, json!({ "old": old })).await?;
+    }
+    Ok(if rows.len() < limit { None } else { rows.into_iter().next_back().map(|row| row.id) })
+}
+
+/// What [`sweep`] walks over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SweptTable {
+    Inbox,
+    DeadLetter,
+}
+
+impl SweptTable {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Inbox => "inbox",
+            Self::DeadLetter => "dead_letter",
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The running of a context: its loops started, kept going whatever happens to NATS, and drained.
+
+mod commands;
+mod dead_letter;
+mod endpoints;
+mod events;
+mod pull;
+mod retention;
+
+use std::sync::Arc;
+
+use amends_nats::Nats;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::background;
+use crate::context::{Prepared, WorkerError, WorkerSettings};
+use crate::outbox::OutboxRow;
+use crate::relay::Relay;
+
+/// Runs everything a context serves until `shutdown`, then drains.
+pub(crate) async fn run(
+    prepared: Prepared,
+    nats: Nats,
+    committed: mpsc::Receiver<Vec<OutboxRow>>,
+    settings: WorkerSettings,
+    shutdown: CancellationToken,
+) -> Result<(), WorkerError> {
+    let Prepared { scope, steps, endpoints, subscribers, backgrounds } = prepared;
+    let contracts: Vec<String> = steps.iter().map(|step| step.contract().to_string()).collect();
+    let service = endpoints::Service::start(&nats, &scope, &contracts, endpoints).await?;
+    // Ended last: it publishes what the last handlers commit.
+    let relay_stop = CancellationToken::new();
+    let relay = tokio::spawn(Relay::new(nats.clone(), scope.clone(), committed).run(relay_stop.clone()));
+
+    let mut loops = JoinSet::new();
+    loops.spawn(service.run(settings.clone(), shutdown.clone()));
+    for step in steps {
+        let commands = commands::Commands::new(nats.clone(), scope.clone(), step);
+        loops.spawn(pull::run(Arc::new(commands), nats.clone(), settings.clone(), shutdown.clone()));
+    }
+    if !subscribers.is_empty() {
+        let events = events::Events::new(nats.clone(), scope.clone(), subscribers);
+        loops.spawn(pull::run(Arc::new(events), nats.clone(), settings.clone(), shutdown.clone()));
+    }
+    for background in backgrounds {
+        loops.spawn(background::run(background, scope.clone(), shutdown.clone()));
+    }
+    loops.spawn(retention::run(scope.clone(), shutdown.clone()));
+    tracing::info!(context = scope.context, contracts = contracts.join(" "), "serving");
+
+    while let Some(ended) = loops.join_next().await {
+        if let Err(error) = ended {
+            // Handlers run in tasks of their own; what panics here is the SDK, and then the process had better say so.
+            shutdown.cancel();
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+    relay_stop.cancel();
+    if let Err(error) = relay.await {
+        std::panic::resume_unwind(error.into_panic());
+    }
+    tracing::info!(context = scope.context, "drained");
+    Ok(())
+}
