@@ -1,0 +1,216 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Overrides;
+
+/// A saga engine on NATS, and the event platform that runs on it.
+#[derive(Debug, Parser)]
+#[command(name = "amends", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What every role takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// A configuration file in TOML; `amends config` prints every setting with its default.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where everything is kept.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The NATS server, nats://host:port.
+    #[arg(long, global = true, value_name = "URL")]
+    pub nats: Option<String>,
+    /// A SurrealDB server, ws://host:port; embedded otherwise.
+    #[arg(long, global = true, value_name = "URL")]
+    pub database: Option<String>,
+    /// What to log, such as info or amends_engine=debug.
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process: databases, a nats-server, orchestrator, workers, API, a test payment gateway.
+    Dev(DevArgs),
+    /// Run the orchestrator: owns partitions, drives sagas.
+    Orchestrator(OrchestratorArgs),
+    /// Run the workers of one or more contexts.
+    Worker(WorkerArgs),
+    /// Run the HTTP API.
+    Api(ApiArgs),
+    /// Run the test payment gateway.
+    TestGateway(TestGatewayArgs),
+    /// Look at sagas and act on them, through the API.
+    Saga(SagaArgs),
+    /// Check saga definitions, and say file, line and what to write instead.
+    Check(CheckArgs),
+    /// Print every setting with its default.
+    Config,
+}
+
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Then show it: an event, and three people of whom one pays, one is declined and one cancels.
+    #[arg(long)]
+    pub demo: bool,
+    /// When ready, print one line of JSON with the addresses to standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the API listens.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// A folder with contracts and saga definitions of your own.
+    #[arg(long, value_name = "DIR")]
+    pub schemas: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct OrchestratorArgs {
+    /// Over how many partitions sagas are spread; fixed at the first start.
+    #[arg(long, value_name = "COUNT")]
+    pub partitions: Option<u16>,
+    /// A folder with contracts and saga definitions of your own.
+    #[arg(long, value_name = "DIR")]
+    pub schemas: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// Which contexts to serve.
+    #[arg(required = true)]
+    pub contexts: Vec<ContextName>,
+}
+
+/// The contexts that ship.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ContextName {
+    Events,
+    Registration,
+    Payment,
+    Billing,
+    Notification,
+}
+
+#[derive(Debug, Args)]
+pub struct ApiArgs {
+    /// Where it listens.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// When ready, print one line of JSON with the address to standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct TestGatewayArgs {
+    /// Where it listens.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Where signed webhooks go, such as http://127.0.0.1:8080/v1/webhooks/test.
+    #[arg(long, value_name = "URL")]
+    pub webhook: Option<String>,
+    /// When ready, print one line of JSON with the address to standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SagaArgs {
+    /// Where the API answers.
+    #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub api: String,
+    #[command(subcommand)]
+    pub command: SagaCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SagaCommand {
+    /// List sagas, newest first.
+    List {
+        /// running, compensating, completed, compensated or stuck.
+        #[arg(long)]
+        status: Option<String>,
+        /// Only of this definition.
+        #[arg(long)]
+        definition: Option<String>,
+        /// Only with this tag.
+        #[arg(long)]
+        tag: Option<String>,
+        /// At most this many.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Show one saga: its steps as a tree, with times, attempts and why it waits.
+    Show {
+        /// Its id.
+        saga_id: uuid::Uuid,
+        /// Everything that happened, too.
+        #[arg(long)]
+        history: bool,
+    },
+    /// Cancel one saga.
+    Cancel {
+        /// Its id.
+        saga_id: uuid::Uuid,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Follow one saga until it is final.
+    Watch {
+        /// Its id.
+        saga_id: uuid::Uuid,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Definitions (YAML); those that ship when none is named.
+    pub files: Vec<PathBuf>,
+    /// A folder with contracts of your own.
+    #[arg(long, value_name = "DIR")]
+    pub schemas: Option<PathBuf>,
+}
+
+impl Cli {
+    /// What the flags set, by the path of the setting.
+    pub fn overrides(&self) -> Overrides {
+        let mut overrides = Overrides::new();
+        let mut set = |path: &'static str, value: Option<String>| {
+            if let Some(value) = value {
+                overrides.push((path, value.into()));
+            }
+        };
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        set("data_dir", self.common.data_dir.as_ref().map(text));
+        set("nats.url", self.common.nats.clone());
+        set("database.url", self.common.database.clone());
+        set("telemetry.log", self.common.log.clone());
+        match &self.command {
+            Command::Dev(args) => {
+                set("api.listen", args.listen.map(|address| address.to_string()));
+                set("orchestrator.schemas", args.schemas.as_ref().map(text));
+            }
+            Command::Orchestrator(args) => {
+                set("orchestrator.schemas", args.schemas.as_ref().map(text));
+                if let Some(count) = args.partitions {
+                    overrides.push(("orchestrator.partitions", count.into()));
+                }
+            }
+            Command::Api(args) => set("api.listen", args.listen.map(|address| address.to_string())),
+            Command::TestGateway(args) => set("test_gateway.listen", args.listen.map(|address| address.to_string())),
+            Command::Worker(_) | Command::Saga(_) | Command::Check(_) | Command::Config => {}
+        }
+        overrides
+    }
+}

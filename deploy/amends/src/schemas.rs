@@ -1,0 +1,142 @@
+//! Contracts and definitions: those that ship, and those of a folder.
+
+use std::path::{Path, PathBuf};
+
+use amends_core::definition::DefinitionLibrary;
+use amends_core::validate::{Finding, parse};
+use amends_schemas::contract::ContractRegistry;
+use amends_schemas::library;
+use anyhow::{Context, bail};
+
+/// Most documents in a folder of one's own, against a path named by mistake.
+const DOCUMENTS_MAX: usize = 10_000;
+
+/// Everything a process knows of contracts and definitions.
+#[derive(Debug, Clone)]
+pub struct Schemas {
+    /// By name and version.
+    pub contracts: ContractRegistry,
+    /// By name and version.
+    pub definitions: DefinitionLibrary,
+}
+
+impl Schemas {
+    /// Loads what ships and, when `folder` is not empty, what lies in it: `contracts/**/*.json`, `sagas/**/*.yaml`.
+    ///
+    /// # Errors
+    /// Everything wrong with the documents, by file and line.
+    pub fn load(folder: &str) -> anyhow::Result<Self> {
+        let contracts = contracts(Path::new(folder))?;
+        let mut documents: Vec<(String, String)> =
+            library::saga_documents().iter().map(|document| (document.path.to_owned(), document.text.to_owned())).collect();
+        if !folder.is_empty() {
+            for file in files(&Path::new(folder).join("sagas"), "yaml")? {
+                documents.push((file.display().to_string(), read(&file)?));
+            }
+        }
+        let mut definitions = DefinitionLibrary::default();
+        let mut findings = Vec::new();
+        for (file, text) in &documents {
+            match parse(file, text, &contracts) {
+                Ok(definition) => {
+                    if let Err(known) = definitions.add(definition) {
+                        bail!("{file}: {} is already defined with other content; raise its version", known.reference);
+                    }
+                }
+                Err(found) => findings.extend(found),
+            }
+        }
+        if !findings.is_empty() {
+            bail!("saga definitions are not right:\n{}", listing(&findings));
+        }
+        Ok(Self { contracts, definitions })
+    }
+}
+
+/// The contracts that ship and those of a folder.
+///
+/// # Errors
+/// The document that is wrong.
+pub fn contracts(folder: &Path) -> anyhow::Result<ContractRegistry> {
+    let mut contracts = library::contracts()?;
+    if !folder.as_os_str().is_empty() {
+        if !folder.is_dir() {
+            bail!("the folder {} does not exist", folder.display());
+        }
+        for file in files(&folder.join("contracts"), "json")? {
+            contracts.add(&file.display().to_string(), &read(&file)?)?;
+        }
+    }
+    Ok(contracts)
+}
+
+/// One line each: `file:line:column: message (code)`.
+pub fn listing(findings: &[Finding]) -> String {
+    let lines: Vec<String> = findings
+        .iter()
+        .map(|found| format!("{}:{}:{}: {} ({})", found.file, found.line, found.column, found.message, found.code))
+        .collect();
+    lines.join("\n")
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// Naming the file.
+pub fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
+}
+
+fn files(root: &Path, extension: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        if !folder.is_dir() {
+            continue;
+        }
+        let entries = std::fs::read_dir(&folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+        for entry in entries {
+            let path = entry.with_context(|| format!("{} cannot be read", folder.display()))?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|have| have == extension) {
+                found.push(path);
+            }
+            if found.len() + folders.len() > DOCUMENTS_MAX {
+                bail!("{} holds more than {DOCUMENTS_MAX} documents", root.display());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_adds_to_what_ships() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(folder.path().join("contracts/greeting")).expect("made");
+        std::fs::create_dir_all(folder.path().join("sagas")).expect("made");
+        std::fs::write(
+            folder.path().join("contracts/greeting/say.v1.json"),
+            r#"{"contract":"greeting.say@1","title":"Say hello","undo":true,
+                "input":{"type":"object","required":["name"],"properties":{"name":{"type":"string"}}},"output":{"type":"object"}}"#,
+        )
+        .expect("written");
+        let saga = "saga: hello\nversion: 1\ntitle: Hello\n\
+                    input: {type: object, required: [name], properties: {name: {type: string}}}\n\
+                    steps:\n  - name: say\n    call: greeting.say@1\n    kind: compensable\n    input: {name: /input/name}\n    compensate: undo\n";
+        std::fs::write(folder.path().join("sagas/hello.yaml"), saga).expect("written");
+        let path = folder.path().to_str().expect("utf-8");
+        let schemas = Schemas::load(path).expect("loads");
+        assert!(schemas.definitions.find("hello", Some(1)).is_some());
+        assert!(schemas.definitions.find("registration", None).is_some());
+
+        std::fs::write(folder.path().join("sagas/hello.yaml"), saga.replace("/input/name", "/input/nmae")).expect("written");
+        let error = Schemas::load(path).expect_err("a pointer that resolves nowhere").to_string();
+        assert!(error.contains("hello.yaml:9:"), "{error}");
+    }
+}

@@ -1,0 +1,137 @@
+//! A saga as a tree of steps on a terminal.
+
+use std::fmt::Write as _;
+
+use amends_schemas::saga::{HistoryEntry, SagaSummary, SagaView, StepStatus, StepView};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The whole saga: head line, why it waits, its steps.
+pub fn saga(view: &SagaView) -> String {
+    let mut text = format!("{}@{}  {}  {}", view.definition, view.version, view.saga_id, view.status.as_str());
+    if let Some(reason) = view.reason {
+        let _ = write!(text, " ({})", reason.as_str());
+    }
+    if view.paused {
+        text.push_str(" paused");
+    }
+    text.push('\n');
+    let _ = writeln!(text, "│ accepted {}, {} facts", time(view.created_at), view.event_count);
+    if let Some(deadline) = view.deadline_at.filter(|_| !view.status.is_final()) {
+        let _ = writeln!(text, "│ deadline {}", time(deadline));
+    }
+    if let Some(waiting) = &view.waiting_for {
+        let _ = writeln!(text, "│ waiting: {waiting}");
+    }
+    if let Some(by) = view.cancelled_by {
+        let _ = writeln!(text, "│ cancelled by saga {by}");
+    }
+    let width = view.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+    for (index, step) in view.steps.iter().enumerate() {
+        let branch = if index + 1 == view.steps.len() { "└─" } else { "├─" };
+        let _ = writeln!(text, "{branch} {}", step_line(step, width));
+    }
+    text
+}
+
+/// One step on one line.
+pub fn step_line(step: &StepView, width: usize) -> String {
+    let mut line = format!("{} {:width$}  {:<12}", mark(step.status), step.name, word(step.status));
+    if let Some(outcome) = &step.outcome {
+        let _ = write!(line, " → {outcome}");
+    }
+    if let Some(started) = step.started_at {
+        let _ = write!(line, "  {}", time(started));
+        if let Some(ended) = step.ended_at {
+            let _ = write!(line, " +{}", span(ended - started));
+        }
+    }
+    if step.attempt > 1 {
+        let _ = write!(line, "  attempt {}", step.attempt);
+    }
+    if let Some(until) = step.until {
+        let _ = write!(line, "  until {}", time(until));
+    }
+    if let Some(error) = &step.error {
+        let _ = write!(line, "  {}: {}", error.code, error.message);
+    }
+    line.trim_end().to_owned()
+}
+
+/// One saga on one line, for a list.
+pub fn summary_line(summary: &SagaSummary) -> String {
+    let mut line = format!(
+        "{}  {:<12}  {:<28}  {}",
+        summary.saga_id,
+        summary.status.as_str(),
+        format!("{}@{}", summary.definition, summary.version),
+        time(summary.created_at),
+    );
+    if let Some(waiting) = &summary.waiting_for {
+        let _ = write!(line, "  {waiting}");
+    }
+    line
+}
+
+/// One fact on one line.
+pub fn history_line(entry: &HistoryEntry) -> String {
+    let step = entry.step.as_deref().map(|step| format!("  {step}")).unwrap_or_default();
+    format!("{:>4}  {}  {}{step}  {}", entry.sequence, time(entry.at), entry.event, entry.data)
+}
+
+const fn mark(status: StepStatus) -> char {
+    match status {
+        StepStatus::Pending => '·',
+        StepStatus::Skipped => '-',
+        StepStatus::Running | StepStatus::Undoing => '▶',
+        StepStatus::BackingOff => '…',
+        StepStatus::Unknown => '?',
+        StepStatus::Succeeded => '✓',
+        StepStatus::Failed => '✗',
+        StepStatus::Undone => '↩',
+        StepStatus::Stuck => '!',
+    }
+}
+
+const fn word(status: StepStatus) -> &'static str {
+    match status {
+        StepStatus::Pending => "pending",
+        StepStatus::Skipped => "skipped",
+        StepStatus::Running => "running",
+        StepStatus::BackingOff => "backing off",
+        StepStatus::Unknown => "in doubt",
+        StepStatus::Succeeded => "succeeded",
+        StepStatus::Failed => "failed",
+        StepStatus::Undoing => "undoing",
+        StepStatus::Undone => "undone",
+        StepStatus::Stuck => "stuck",
+    }
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+fn span(delta: TimeDelta) -> String {
+    let milliseconds = delta.num_milliseconds().max(0);
+    if milliseconds < 10_000 { format!("{milliseconds} ms") } else { format!("{:.1} s", milliseconds as f64 / 1000.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_reads_on_one_line() {
+        let step: StepView = serde_json::from_value(serde_json::json!({
+            "name": "pay", "call": "payment.capture@1", "status": "backing_off", "attempt": 3,
+            "error": {"code": "gateway_unreachable", "message": "The gateway does not answer."},
+            "started_at": "2026-11-21T10:00:00Z", "ended_at": null, "until": "2026-11-21T10:00:05Z"
+        }))
+        .expect("a step");
+        assert_eq!(
+            step_line(&step, 7),
+            "… pay      backing off   2026-11-21T10:00:00.000Z  attempt 3  until 2026-11-21T10:00:05.000Z  \
+             gateway_unreachable: The gateway does not answer."
+        );
+    }
+}
