@@ -1,1 +1,0 @@
-//! End to end, faults and conformance: real servers, real processes.
