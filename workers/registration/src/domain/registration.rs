@@ -47,6 +47,8 @@ pub enum Shown {
     Pending,
     /// In the queue.
     Waitlisted,
+    /// Has been offered a seat. Nobody is, before there is waitlist promotion; clients may ask for such all the same.
+    Offered,
     /// Has a seat.
     Confirmed,
     /// The person did not want it any more.
@@ -61,6 +63,7 @@ impl Shown {
         match self {
             Shown::Pending => "pending",
             Shown::Waitlisted => "waitlisted",
+            Shown::Offered => "offered",
             Shown::Confirmed => "confirmed",
             Shown::Cancelled => "cancelled",
             Shown::Rejected => "rejected",

@@ -1,0 +1,388 @@
+//! Where registrations are kept: the only SurrealQL of this context.
+//!
+//! `policy` has one row per event, which every change of seats or queue writes: two that change at once collide there, and one
+//! of them runs again. That is what keeps an event from being oversold. Around it: `registration` (each aggregate as one
+//! object, next to what is searched by), `active` (one row per event and person who has an active registration), `queue`
+//! (`[event, ticket]`, so that a position is a count of keys and never has to be shifted) and `free_seat` (`[event, seat]`, the
+//! numbers given back, lowest first).
+
+use std::collections::BTreeMap;
+
+use amends_schemas::ids::{EventId, RegistrationId};
+use amends_sdk::UnitOfWork;
+use amends_sdk::database::{Database, DatabaseError};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::domain::{CapacityPolicy, Place, Registration, RegistrationStatus, Shown};
+
+/// Tables and indexes.
+pub const SCHEMA: &str = "
+    DEFINE TABLE IF NOT EXISTS policy SCHEMALESS;
+    DEFINE TABLE IF NOT EXISTS registration SCHEMALESS;
+    DEFINE INDEX IF NOT EXISTS registration_hold ON registration FIELDS hold_us;
+    DEFINE INDEX IF NOT EXISTS registration_created ON registration FIELDS created_us;
+    DEFINE INDEX IF NOT EXISTS registration_event ON registration FIELDS event_id, created_us;
+    DEFINE INDEX IF NOT EXISTS registration_shown ON registration FIELDS shown, created_us;
+    DEFINE INDEX IF NOT EXISTS registration_status ON registration FIELDS event_id, status;
+    DEFINE TABLE IF NOT EXISTS active SCHEMALESS;
+    DEFINE TABLE IF NOT EXISTS queue SCHEMALESS;
+    DEFINE TABLE IF NOT EXISTS free_seat SCHEMALESS;
+";
+
+#[derive(Deserialize)]
+struct PolicyRow {
+    policy: CapacityPolicy,
+}
+
+#[derive(Deserialize)]
+struct RegistrationRow {
+    registration: Registration,
+}
+
+#[derive(Deserialize)]
+struct CountRow {
+    n: u32,
+}
+
+/// What a reservation is decided upon.
+#[derive(Debug)]
+pub struct Door {
+    /// The event's capacity, when the event is known here.
+    pub policy: Option<CapacityPolicy>,
+    /// The registration itself, when it has been here before.
+    pub known: Option<Registration>,
+    /// The person's active registration for the event.
+    pub active: Option<RegistrationId>,
+    /// The lowest seat that was given back.
+    pub lowest_free: Option<u32>,
+}
+
+/// Reads what a reservation is decided upon.
+///
+/// # Errors
+/// As [`UnitOfWork::query`].
+pub async fn door(
+    work: &mut UnitOfWork,
+    registration_id: RegistrationId,
+    event_id: EventId,
+    identity: &str,
+) -> Result<Door, DatabaseError> {
+    #[derive(Deserialize)]
+    struct Active {
+        registration_id: RegistrationId,
+    }
+    #[derive(Deserialize)]
+    struct FreeSeat {
+        seat: u32,
+    }
+    let mut rows = work
+        .query(
+            "SELECT policy FROM type::record('policy', $event_id);
+             SELECT registration FROM type::record('registration', $registration_id);
+             SELECT registration_id FROM type::record('active', [$event_id, $identity]);
+             SELECT seat FROM free_seat:[$event_id, 0]..=[$event_id, $seat_max] LIMIT 1;",
+            json!({
+                "event_id": event_id,
+                "registration_id": registration_id,
+                "identity": identity,
+                "seat_max": u32::MAX,
+            }),
+        )
+        .await?;
+    Ok(Door {
+        policy: rows.take_first::<PolicyRow>(0)?.map(|row| row.policy),
+        known: rows.take_first::<RegistrationRow>(1)?.map(|row| row.registration),
+        active: rows.take_first::<Active>(2)?.map(|row| row.registration_id),
+        lowest_free: rows.take_first::<FreeSeat>(3)?.map(|row| row.seat),
+    })
+}
+
+/// Reads a registration and its event's capacity within the transaction.
+///
+/// # Errors
+/// As [`UnitOfWork::query`].
+pub async fn load(
+    work: &mut UnitOfWork,
+    registration_id: RegistrationId,
+) -> Result<Option<Registration>, DatabaseError> {
+    let statement = "SELECT registration FROM type::record('registration', $registration_id);";
+    let mut rows = work.query(statement, json!({ "registration_id": registration_id })).await?;
+    Ok(rows.take_first::<RegistrationRow>(0)?.map(|row| row.registration))
+}
+
+/// Reads the capacity of an event within the transaction.
+///
+/// # Errors
+/// As [`UnitOfWork::query`].
+pub async fn load_policy(work: &mut UnitOfWork, event_id: EventId) -> Result<Option<CapacityPolicy>, DatabaseError> {
+    let statement = "SELECT policy FROM type::record('policy', $event_id);";
+    let mut rows = work.query(statement, json!({ "event_id": event_id })).await?;
+    Ok(rows.take_first::<PolicyRow>(0)?.map(|row| row.policy))
+}
+
+/// Stores the capacity of an event.
+///
+/// # Errors
+/// As [`UnitOfWork::query`].
+pub async fn save_policy(work: &mut UnitOfWork, policy: &CapacityPolicy) -> Result<(), DatabaseError> {
+    work.query(
+        "UPSERT type::record('policy', $policy.event_id) CONTENT { policy: $policy } RETURN NONE;",
+        json!({ "policy": policy }),
+    )
+    .await?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct NewRow<'a> {
+    registration: &'a Registration,
+    registration_id: RegistrationId,
+    event_id: EventId,
+    status: &'static str,
+    shown: &'static str,
+    created_us: i64,
+    /// Zero when nothing is held.
+    hold_us: i64,
+}
+
+/// Stores a registration, new or changed.
+///
+/// # Errors
+/// As [`UnitOfWork::query`].
+pub async fn save(work: &mut UnitOfWork, registration: &Registration) -> Result<(), DatabaseError> {
+    let held = registration.hold_expires_at.filter(|_| registration.status == RegistrationStatus::Held);
+    let row = NewRow {
+        registration,
+        registration_id: registration.registration_id,
+        event_id: registration.event_id,
+        status: registration.status.as_str(),
+        shown: registration.shown().as_str(),
+        created_us: registration.created_at.timestamp_micros(),
+        hold_us: held.map_or(0, |until| until.timestamp_micros()),
+    };
+    work.query(
+        "UPSERT type::record('registration', $row.registration_id) CONTENT $row RETURN NONE;",
+        json!({ "row": row }),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Stores an admission: the registration, the person's key, the place that is taken, and the capacity it was taken from.
+///
+/// # Errors
+/// As [`UnitOfWork::query`]; a second active registration of the same person is `AlreadyExists` or a conflict.
+pub async fn save_admitted(
+    work: &mut UnitOfWork,
+    policy: &CapacityPolicy,
+    registration: &Registration,
+) -> Result<(), DatabaseError> {
+    save_policy(work, policy).await?;
+    save(work, registration).await?;
+    let (place, number) = match registration.place {
+        Some(Place::Seat(seat)) => ("DELETE type::record('free_seat', [$event_id, $number]) RETURN NONE;", seat.into()),
+        Some(Place::Queue(ticket)) => (
+            "CREATE type::record('queue', [$event_id, $number]) CONTENT { registration_id: $registration_id } RETURN NONE;",
+            ticket,
+        ),
+        None => ("", 0_u64),
+    };
+    let statements = format!(
+        "CREATE type::record('active', [$event_id, $identity]) CONTENT {{ registration_id: $registration_id }} RETURN NONE;
+         {place}"
+    );
+    let bindings = json!({
+        "event_id": registration.event_id,
+        "registration_id": registration.registration_id,
+        "identity": registration.attendee.identity(),
+        "number": number,
+    });
+    work.query(&statements, bindings).await?;
+    Ok(())
+}
+
+/// Stores that a place was given back: the registration that had it, the pile or queue it came from, the person's key, and the
+/// capacity it goes back to.
+///
+/// # Errors
+/// As [`UnitOfWork::query`].
+pub async fn save_freed(
+    work: &mut UnitOfWork,
+    policy: &CapacityPolicy,
+    registration: &Registration,
+    place: Place,
+) -> Result<(), DatabaseError> {
+    save_policy(work, policy).await?;
+    save(work, registration).await?;
+    let (statement, number) = match place {
+        Place::Seat(seat) => (
+            "UPSERT type::record('free_seat', [$event_id, $number]) CONTENT { seat: $number } RETURN NONE;",
+            seat.into(),
+        ),
+        Place::Queue(ticket) => ("DELETE type::record('queue', [$event_id, $number]) RETURN NONE;", ticket),
+    };
+    let statements = format!("DELETE type::record('active', [$event_id, $identity]) RETURN NONE; {statement}");
+    let bindings = json!({
+        "event_id": registration.event_id,
+        "identity": registration.attendee.identity(),
+        "number": number,
+    });
+    work.query(&statements, bindings).await?;
+    Ok(())
+}
+
+/// At most `limit` registrations whose hold has run out, longest ago first.
+///
+/// # Errors
+/// As [`Database::query`].
+pub async fn expired_holds(
+    database: &Database,
+    now: DateTime<Utc>,
+    limit: usize,
+) -> Result<Vec<Registration>, DatabaseError> {
+    let rows: Vec<RegistrationRow> = database
+        .query(
+            "SELECT registration, hold_us FROM registration WHERE hold_us > 0 AND hold_us <= $now_us
+             ORDER BY hold_us LIMIT $limit;",
+            json!({ "now_us": now.timestamp_micros(), "limit": limit }),
+        )
+        .await?
+        .take(0)?;
+    Ok(rows.into_iter().map(|row| row.registration).collect())
+}
+
+/// Reads a registration outside any transaction.
+///
+/// # Errors
+/// As [`Database::query`].
+pub async fn read(database: &Database, registration_id: RegistrationId) -> Result<Option<Registration>, DatabaseError> {
+    let statement = "SELECT registration FROM type::record('registration', $registration_id);";
+    let mut rows = database.query(statement, json!({ "registration_id": registration_id })).await?;
+    Ok(rows.take_first::<RegistrationRow>(0)?.map(|row| row.registration))
+}
+
+/// The capacity of an event and how many of its seats are confirmed.
+///
+/// # Errors
+/// As [`Database::query`].
+pub async fn availability(
+    database: &Database,
+    event_id: EventId,
+) -> Result<Option<(CapacityPolicy, u32)>, DatabaseError> {
+    let mut rows = database
+        .query(
+            "SELECT policy FROM type::record('policy', $event_id);
+             SELECT count() AS n FROM registration WHERE event_id = $event_id AND status = 'confirmed' GROUP ALL;",
+            json!({ "event_id": event_id }),
+        )
+        .await?;
+    let confirmed = rows.take_first::<CountRow>(1)?.map_or(0, |row| row.n);
+    Ok(rows.take_first::<PolicyRow>(0)?.map(|row| (row.policy, confirmed)))
+}
+
+/// Where a page of registrations ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// When the last one was made, in microseconds of the epoch.
+    pub created_us: i64,
+    /// Which it was.
+    pub registration_id: RegistrationId,
+}
+
+impl Position {
+    /// The position of a registration.
+    pub fn of(registration: &Registration) -> Self {
+        Self { created_us: registration.created_at.timestamp_micros(), registration_id: registration.registration_id }
+    }
+}
+
+/// Which registrations, and from where.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Search {
+    /// Only of this event.
+    pub event_id: Option<EventId>,
+    /// Only those that read so.
+    pub shown: Option<Shown>,
+    /// After this one.
+    pub after: Option<Position>,
+}
+
+/// At most `limit` registrations, newest first.
+///
+/// # Errors
+/// As [`Database::query`].
+pub async fn page(database: &Database, search: Search, limit: usize) -> Result<Vec<Registration>, DatabaseError> {
+    let mut filters = vec!["created_us >= 0"];
+    if search.event_id.is_some() {
+        filters.push("event_id = $event_id");
+    }
+    if search.shown.is_some() {
+        filters.push("shown = $shown");
+    }
+    if search.after.is_some() {
+        filters.push("(created_us < $after_us OR (created_us = $after_us AND registration_id < $after_id))");
+    }
+    let statement = format!(
+        "SELECT registration, created_us, registration_id FROM registration WHERE {}
+         ORDER BY created_us DESC, registration_id DESC LIMIT $limit;",
+        filters.join(" AND ")
+    );
+    let bindings = json!({
+        "event_id": search.event_id,
+        "shown": search.shown.map(Shown::as_str),
+        "after_us": search.after.map(|position| position.created_us),
+        "after_id": search.after.map(|position| position.registration_id),
+        "limit": limit,
+    });
+    let rows: Vec<RegistrationRow> = database.query(&statement, bindings).await?.take(0)?;
+    Ok(rows.into_iter().map(|row| row.registration).collect())
+}
+
+/// The present positions of those registrations that wait, counted from one.
+///
+/// Each queue is walked once, however many of its people are asked for: from one ticket asked for to the next.
+///
+/// # Errors
+/// As [`Database::query`].
+pub async fn queue_positions(
+    database: &Database,
+    registrations: &[Registration],
+) -> Result<BTreeMap<RegistrationId, u32>, DatabaseError> {
+    let mut waiting: Vec<(EventId, u64, RegistrationId)> = registrations
+        .iter()
+        .filter_map(|registration| match registration.place {
+            Some(Place::Queue(ticket)) => Some((registration.event_id, ticket, registration.registration_id)),
+            Some(Place::Seat(_)) | None => None,
+        })
+        .collect();
+    waiting.sort_unstable();
+    waiting.dedup();
+    if waiting.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut statements = String::new();
+    let mut bindings = Map::new();
+    let mut before: Option<(EventId, u64)> = None;
+    for (at, (event_id, ticket, _)) in waiting.iter().enumerate() {
+        let from = before.filter(|(event, _)| event == event_id).map_or(0, |(_, ticket)| ticket + 1);
+        statements.push_str(&format!(
+            "SELECT count() AS n FROM queue:[$event_{at}, $from_{at}]..=[$event_{at}, $to_{at}] GROUP ALL;"
+        ));
+        bindings.insert(format!("event_{at}"), json!(event_id));
+        bindings.insert(format!("from_{at}"), json!(from));
+        bindings.insert(format!("to_{at}"), json!(ticket));
+        before = Some((*event_id, *ticket));
+    }
+    let mut rows = database.query(&statements, Value::Object(bindings)).await?;
+    let mut positions = BTreeMap::new();
+    let mut ahead: Option<(EventId, u32)> = None;
+    for (at, (event_id, _, registration_id)) in waiting.iter().enumerate() {
+        let earlier = ahead.filter(|(event, _)| event == event_id).map_or(0, |(_, count)| count);
+        let position = earlier + rows.take_first::<CountRow>(at)?.map_or(0, |row| row.n);
+        positions.insert(*registration_id, position);
+        ahead = Some((*event_id, position));
+    }
+    Ok(positions)
+}
