@@ -49,9 +49,8 @@ impl IdempotencyKey {
 
     /// Says of a conflict on creation what it means to a client that sent a key: only a repeat with another body can
     /// collide on a derived id.
-    pub fn explain(&self, problem: Problem, codes_of_collision: &[&str]) -> Problem {
-        let collides = problem.kind == ProblemKind::Conflict && codes_of_collision.contains(&problem.code.as_str());
-        if self.0.is_some() && collides {
+    pub fn explain(&self, problem: Problem) -> Problem {
+        if self.0.is_some() && problem.kind == ProblemKind::Conflict {
             Problem::conflict(
                 "idempotency_key_reused",
                 "This Idempotency-Key was used before with another body; use a new key for a new request.",

@@ -19,9 +19,6 @@ use crate::state::{Api, Outcome, located, ok};
 
 const CONTEXT: &str = "events";
 
-/// What the context says when an id is taken by another event.
-const COLLISIONS: &[&str] = &["event_exists", "event_id_taken", "already_exists", "idempotency_key_reused"];
-
 /// An event to be.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -120,9 +117,8 @@ pub struct Organizer {
 pub struct EventDocument {
     /// Its id.
     event_id: Uuid,
-    /// `draft`, `published`, `closed`, `ended` or `cancelled`.
-    #[schema(example = "published")]
-    status: String,
+    /// Where it stands.
+    status: EventStatus,
     /// What it is called.
     title: String,
     /// When it starts.
@@ -147,6 +143,7 @@ pub struct EventDocument {
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
     /// Only with this status.
+    #[param(inline)]
     status: Option<EventStatus>,
     /// Where the last page ended.
     cursor: Option<String>,
@@ -188,7 +185,7 @@ pub async fn create_event(
         .asking
         .context(CONTEXT, "create", &with_id(document, event_id))
         .await
-        .map_err(|problem| key.explain(problem, COLLISIONS))?;
+        .map_err(|problem| key.explain(problem))?;
     located(StatusCode::CREATED, &format!("/v1/events/{event_id}"), created)
 }
 

@@ -19,7 +19,7 @@ use crate::problems::ProblemDocument;
 use crate::registration_status::{from_saga, of_context};
 use crate::routes::events::event;
 use crate::routes::paging::{as_page, page, without_nulls};
-use crate::routes::sagas::{COLLISIONS, CancelRequest};
+use crate::routes::sagas::CancelRequest;
 use crate::state::{Api, Outcome, located, ok};
 use crate::validation::{Attendee, Billing, check_registration};
 
@@ -126,11 +126,8 @@ pub async fn create_registration(
         input: document,
         tags: [format!("event_{}", body.event_id)].into(),
     };
-    let _started: SagaView = api
-        .asking
-        .owner(saga_id, PartitionVerb::Start, &start)
-        .await
-        .map_err(|problem| key.explain(problem, COLLISIONS))?;
+    let _started: SagaView =
+        api.asking.owner(saga_id, PartitionVerb::Start, &start).await.map_err(|problem| key.explain(problem))?;
     let accepted = AcceptedRegistration { registration_id, saga_id, status: "pending" };
     located(StatusCode::ACCEPTED, &format!("/v1/registrations/{registration_id}"), accepted)
 }

@@ -25,9 +25,6 @@ use crate::routes::paging::page;
 use crate::state::{Api, Outcome, located, ok};
 use crate::validation::check_reason;
 
-/// What an owner says when the id of a saga to be started is taken by another.
-pub const COLLISIONS: &[&str] = &["saga_exists", "saga_id_taken", "idempotency_key_reused", "already_started"];
-
 /// Who cancels, when the caller does not say.
 const BY_DEFAULT: &str = "api";
 
@@ -141,11 +138,8 @@ pub async fn start_saga(
     let saga_id = SagaId(key.id("POST /v1/sagas"));
     let NewSaga { definition, version, input, tags } = body;
     let start = StartSaga { saga_id, definition, version, input, tags };
-    let _started: SagaView = api
-        .asking
-        .owner(saga_id, PartitionVerb::Start, &start)
-        .await
-        .map_err(|problem| key.explain(problem, COLLISIONS))?;
+    let _started: SagaView =
+        api.asking.owner(saga_id, PartitionVerb::Start, &start).await.map_err(|problem| key.explain(problem))?;
     let accepted = AcceptedSaga { saga_id, status: SagaStatus::Running };
     located(StatusCode::ACCEPTED, &format!("/v1/sagas/{saga_id}"), accepted)
 }

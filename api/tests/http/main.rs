@@ -1,0 +1,14 @@
+//! The gateway over real HTTP and a real nats-server, with small subscribers that play the orchestrator and the contexts.
+//! Every answer is checked against the OpenAPI document that the gateway serves.
+
+mod bounds;
+mod contexts;
+mod errors;
+mod openapi;
+mod operations;
+mod registrations;
+mod sagas;
+mod schema;
+mod stage;
+mod stream;
+mod trace;
