@@ -147,7 +147,7 @@ fn decide(book: &mut Book, ask: Ask, delays: Delays) -> (Option<Entry>, Release)
             (None, release(answer, events))
         }
         Ask::WebhookTaken { event_id, answer } => {
-            let entry = book.is_untold(&event_id).then(|| Entry::WebhookTaken { event_id, at: now });
+            let entry = book.is_untold(&event_id).then_some(Entry::WebhookTaken { event_id, at: now });
             if let Some(entry) = &entry {
                 book.apply(entry.clone());
             }
