@@ -1,5 +1,5 @@
 //! A context to test with: it pours drinks, and can be told how to go wrong.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
