@@ -5,8 +5,11 @@ use std::time::Duration;
 use amends_schemas::limits::MESSAGE_BYTES_MAX;
 use async_nats::HeaderMap;
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind,
+};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use bytes::Bytes;
 
 use crate::connection::describe;
@@ -99,11 +102,29 @@ fn classify(error: &PublishError) -> NatsError {
     }
 }
 
-/// The code of the JetStream error among the causes, if there is one.
+/// The code of the JetStream error among the causes, if there is one. Most calls keep the server's answer in the kind of their error, not
+/// among its sources.
 pub(crate) fn jetstream_code(error: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> {
     let mut cause = Some(error);
     while let Some(inner) = cause {
         if let Some(error) = inner.downcast_ref::<async_nats::jetstream::Error>() {
+            return Some(error.error_code());
+        }
+        if let Some(error) = inner.downcast_ref::<GetStreamError>()
+            && let GetStreamErrorKind::JetStream(error) = error.kind()
+        {
+            return Some(error.error_code());
+        }
+        if let Some(error) = inner.downcast_ref::<CreateStreamError>() {
+            match error.kind() {
+                CreateStreamErrorKind::JetStream(error) => return Some(error.error_code()),
+                CreateStreamErrorKind::NotFound => return Some(ErrorCode::STREAM_NOT_FOUND),
+                _ => {}
+            }
+        }
+        if let Some(error) = inner.downcast_ref::<ConsumerError>()
+            && let ConsumerErrorKind::JetStream(error) = error.kind()
+        {
             return Some(error.error_code());
         }
         cause = inner.source();
