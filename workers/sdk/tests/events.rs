@@ -119,7 +119,7 @@ async fn an_event_that_cannot_be_read_is_put_aside() {
     let subject = subjects::domain_event("events.EventPublished.v1");
     floor.nats.publish_acked(&subject, "torn", HeaderMap::new(), "{".into()).await.unwrap();
     let mut codes = until("two dead letters", DEADLINE, async || {
-        let letters = dead_letters(&floor.database, 10).await.unwrap();
+        let letters = dead_letters(&floor.database, 10).await.unwrap_or_default();
         (letters.len() == 2).then(|| letters.into_iter().map(|letter| letter.code).collect::<Vec<_>>())
     })
     .await;

@@ -145,7 +145,7 @@ async fn what_cannot_be_read_becomes_a_dead_letter() {
     let foreign = Command { key: "somebody's".to_owned(), ..pour("") };
     floor.send(&foreign).await;
     let letters = until("three dead letters", DEADLINE, async || {
-        let letters = dead_letters(&floor.database, 10).await.unwrap();
+        let letters = dead_letters(&floor.database, 10).await.unwrap_or_default();
         (letters.len() == 3).then_some(letters)
     })
     .await;

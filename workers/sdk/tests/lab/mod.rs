@@ -77,7 +77,8 @@ async fn count(work: &mut UnitOfWork, id: &str) -> Result<(), DatabaseError> {
 
 pub async fn counted(database: &database::Database, id: &str) -> i64 {
     let statement = "SELECT VALUE n FROM type::record('counter', $id)";
-    let mut rows = database.query(statement, json!({ "id": id })).await.unwrap();
+    // The worker may not have defined its tables yet.
+    let Ok(mut rows) = database.query(statement, json!({ "id": id })).await else { return 0 };
     rows.take_first(0).unwrap().unwrap_or(0)
 }
 
