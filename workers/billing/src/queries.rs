@@ -1,0 +1,136 @@
+//! What the API asks: invoices, with what belongs to them.
+
+use amends_schemas::ids::{InvoiceId, RegistrationId};
+use amends_schemas::limits::{PAGE_DEFAULT, PAGE_MAX};
+use amends_schemas::problem::Problem;
+use amends_schemas::saga::Page;
+use amends_sdk::endpoint::EndpointError;
+use amends_sdk::{Endpoint, UnitOfWork};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{CreditNote, Invoice, Receipt};
+use crate::repository::{self, Place};
+
+/// An invoice as it is read: the frozen document, its receipt and what has been credited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoiceView {
+    /// The document.
+    #[serde(flatten)]
+    pub invoice: Invoice,
+    /// That it was paid.
+    pub receipt: Option<Receipt>,
+    /// What was credited, oldest first.
+    pub credit_notes: Vec<CreditNote>,
+}
+
+/// Which page of invoices; newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListRequest {
+    /// Only this registration's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_id: Option<RegistrationId>,
+    /// Where the last page ended; opaque.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// At most this many; bounded by [`PAGE_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// Which invoice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GetRequest {
+    /// Its id.
+    pub invoice_id: InvoiceId,
+}
+
+/// `amends.ctx.billing.list-invoices`.
+#[derive(Debug, Clone, Copy)]
+pub struct ListInvoices;
+
+/// `amends.ctx.billing.get-invoice`.
+#[derive(Debug, Clone, Copy)]
+pub struct GetInvoice;
+
+impl Endpoint for ListInvoices {
+    const NAME: &'static str = "list-invoices";
+    type Request = ListRequest;
+    type Response = Page<InvoiceView>;
+
+    async fn handle(&self, work: &mut UnitOfWork, request: ListRequest) -> Result<Page<InvoiceView>, EndpointError> {
+        if let Some(registration_id) = request.registration_id {
+            // One registration has at most one invoice, so that its list is one page.
+            let items = match repository::invoice_of_registration(work, registration_id).await? {
+                Some(invoice) => vec![view(work, invoice).await?],
+                None => Vec::new(),
+            };
+            return Ok(Page { items, next_cursor: None });
+        }
+        let after = request.cursor.as_deref().map(parse_cursor).transpose()?;
+        let limit = request.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+        let mut found = repository::invoices(work, after, limit + 1).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next_cursor = found.last().filter(|_| more).map(|(place, _)| format_cursor(place));
+        let mut items = Vec::with_capacity(found.len());
+        for (_, invoice) in found {
+            items.push(view(work, invoice).await?);
+        }
+        Ok(Page { items, next_cursor })
+    }
+}
+
+impl Endpoint for GetInvoice {
+    const NAME: &'static str = "get-invoice";
+    type Request = GetRequest;
+    type Response = InvoiceView;
+
+    async fn handle(&self, work: &mut UnitOfWork, request: GetRequest) -> Result<InvoiceView, EndpointError> {
+        match repository::invoice(work, request.invoice_id).await? {
+            Some(invoice) => Ok(view(work, invoice).await?),
+            None => Err(Problem::not_found("invoice_not_found", "there is no invoice with this id").into()),
+        }
+    }
+}
+
+async fn view(work: &mut UnitOfWork, invoice: Invoice) -> Result<InvoiceView, EndpointError> {
+    let credit_notes = repository::credit_notes_of(work, invoice.invoice_id).await?;
+    let receipt = repository::receipt_of(work, invoice.invoice_id).await?;
+    Ok(InvoiceView { invoice, receipt, credit_notes })
+}
+
+/// `<seller>.<year>.<sequence>` of the last invoice of the page.
+fn format_cursor(place: &Place) -> String {
+    format!("{}.{}.{}", place.seller, place.year, place.sequence)
+}
+
+fn parse_cursor(text: &str) -> Result<Place, Problem> {
+    let refuse = || Problem::invalid("invalid_cursor", "pass `cursor` as it came in `next_cursor`");
+    let mut parts = text.split('.');
+    let (Some(seller), Some(year), Some(sequence), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(refuse());
+    };
+    Ok(Place {
+        seller: seller.to_owned().try_into().map_err(|_| refuse())?,
+        year: year.parse().map_err(|_| refuse())?,
+        sequence: sequence.parse().map_err(|_| refuse())?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Siren;
+
+    #[test]
+    fn cursors_read_back_and_nonsense_is_refused() {
+        let place = Place { seller: Siren::EXAMPLE, year: 2026, sequence: 51 };
+        assert_eq!(parse_cursor(&format_cursor(&place)).expect("its own"), place);
+        for text in ["", "732829320", "732829320.2026", "732829320.2026.x", "1.2026.1", "732829320.2026.1.1"] {
+            assert_eq!(parse_cursor(text).expect_err(text).code, "invalid_cursor");
+        }
+    }
+}
