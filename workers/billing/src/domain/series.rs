@@ -98,10 +98,7 @@ impl Series {
         let sequence = self.last_sequence + 1;
         let number = DocumentNumber { kind: key.kind, year: key.year, sequence };
         let issue_date = issued_at.with_timezone(&timezone).date_naive();
-        (
-            Stamp { number, issued_at, issue_date },
-            Series { last_sequence: sequence, last_issued_at: Some(issued_at) },
-        )
+        (Stamp { number, issued_at, issue_date }, Series { last_sequence: sequence, last_issued_at: Some(issued_at) })
     }
 }
 
