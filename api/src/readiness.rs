@@ -25,7 +25,7 @@ const ASKED_AT_ONCE: usize = 32;
 /// Each context, and a question it can answer without effect.
 const CONTEXTS: [(&str, &str); 5] = [
     ("events", "list"),
-    ("registration", "availability"),
+    ("registration", "list"),
     ("payment", "list"),
     ("billing", "list-invoices"),
     ("notification", "list"),

@@ -38,6 +38,9 @@ pub fn from_saga(registration_id: RegistrationId, saga: &SagaView) -> Value {
             members.insert(name.to_owned(), value.clone());
         }
     }
+    if let Some(reason) = saga.reason {
+        members.insert("reason".to_owned(), json!(reason));
+    }
     if status == "rejected"
         && let Some(error) = first_error(saga)
     {
@@ -47,8 +50,14 @@ pub fn from_saga(registration_id: RegistrationId, saga: &SagaView) -> Value {
     Value::Object(members)
 }
 
+/// Whether a rejected registration does not say why.
+pub fn needs_error(registration: &Value) -> bool {
+    let rejected = registration.get("status").and_then(Value::as_str) == Some("rejected");
+    rejected && registration.get("error").is_none_or(Value::is_null)
+}
+
 /// Why the saga turned back.
-fn first_error(saga: &SagaView) -> Option<Value> {
+pub fn first_error(saga: &SagaView) -> Option<Value> {
     let failed = saga.steps.iter().find(|step| step.status == StepStatus::Failed);
     failed.and_then(|step| step.error.as_ref()).map(|error| json!(error))
 }

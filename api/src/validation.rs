@@ -2,7 +2,7 @@
 
 use amends_schemas::limits::REASON_BYTES_MAX;
 use amends_schemas::problem::{FieldError, Problem};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::routes::registrations::NewRegistration;
@@ -23,7 +23,7 @@ const VAT_ID_CHARS_MAX: usize = 32;
 const ADDRESS_CHARS_MAX: usize = 500;
 
 /// Who attends.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attendee {
     /// As it is to stand on the badge.
@@ -34,21 +34,25 @@ pub struct Attendee {
     pub email: String,
     /// The language to write in.
     #[schema(pattern = "^[a-z]{2}(-[A-Z]{2})?$", example = "fr-FR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
 }
 
 /// Whom to bill.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Billing {
     /// The company's name.
     #[schema(min_length = 1, max_length = 200)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub company: Option<String>,
     /// Its VAT id.
     #[schema(min_length = 1, max_length = 32)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vat_id: Option<String>,
     /// Its postal address.
     #[schema(min_length = 1, max_length = 500)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 }
 

@@ -129,12 +129,25 @@ pub struct EventDocument {
     timezone: String,
     /// Seats.
     capacity: u32,
+    /// Confirmed registrations the catalog has heard of; it may lag by moments.
+    seats_sold: u32,
     /// What a seat costs; null is free.
-    #[schema(required = false)]
+    #[schema(required)]
     price: Option<MoneyDocument>,
     /// The rate of tax within the price.
-    #[schema(required = false)]
+    #[schema(required)]
     tax_rate: Option<String>,
+    /// What is given back to a person who cancels.
+    cancellation: CancellationPolicy,
+    /// Who invites.
+    #[schema(required)]
+    organizer: Option<Organizer>,
+    /// When it was created.
+    created_at: DateTime<Utc>,
+    /// When it last changed.
+    updated_at: DateTime<Utc>,
+    /// Counts changes, from 1.
+    version: u64,
 }
 
 /// Which events.

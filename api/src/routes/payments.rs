@@ -4,13 +4,13 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use amends_schemas::contract::is_plain_name;
 use amends_schemas::problem::Problem;
 
-use crate::documents::PaymentDocument;
+use crate::documents::{PaymentDocument, WebhookReceipt};
 use crate::extract::{PathOf, QueryOf, RawBody};
 use crate::problems::{ApiProblem, ProblemDocument};
 use crate::state::{Api, Outcome, ok};
@@ -33,21 +33,13 @@ pub struct PaymentQuery {
     registration_id: Uuid,
 }
 
-/// What was taken of a report.
-#[derive(ToSchema)]
-#[schema(as = WebhookReceipt)]
-pub struct WebhookReceipt {}
-
 /// List the payments of a registration.
 #[utoipa::path(get, path = "/v1/payments", tag = "payments", params(PaymentQuery),
     responses((status = 200, description = "All of them", body = Vec<PaymentDocument>)))]
 pub async fn list_payments(State(api): State<Api>, QueryOf(query): QueryOf<PaymentQuery>) -> Outcome {
     let question = json!({"registration_id": query.registration_id});
     let answer: Value = api.asking.context(CONTEXT, "list", &question).await?;
-    ok(match answer {
-        Value::Object(mut page) => page.remove("items").unwrap_or(Value::Object(page)),
-        items => items,
-    })
+    ok(answer)
 }
 
 /// Take a payment gateway's signed report. Sending it again changes nothing.
@@ -91,5 +83,5 @@ pub async fn receive_webhook(
         .map_err(|_| ApiProblem::bad_request("malformed_json", "The report is not UTF-8."))?;
     let question = json!({"gateway": gateway, "signature": signature, "body": body});
     let receipt: Value = api.asking.context(CONTEXT, "webhook", &question).await?;
-    ok(if receipt.is_null() { json!({}) } else { receipt })
+    ok(receipt)
 }

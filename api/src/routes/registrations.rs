@@ -16,7 +16,7 @@ use crate::documents::{AvailabilityDocument, Page, RegistrationDocument, Registr
 use crate::extract::{JsonBody, OptionalJsonBody, PathOf, QueryOf};
 use crate::idempotency::{IdempotencyKey, IdempotencyKeyHeader};
 use crate::problems::ProblemDocument;
-use crate::registration_status::{from_saga, of_context};
+use crate::registration_status::{first_error, from_saga, needs_error, of_context};
 use crate::routes::events::event;
 use crate::routes::paging::{as_page, page, without_nulls};
 use crate::routes::sagas::CancelRequest;
@@ -29,7 +29,7 @@ const CONTEXT: &str = "registration";
 const DEFINITION: &str = "registration";
 
 /// A registration to be.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRegistration {
     /// For which event.
@@ -39,8 +39,10 @@ pub struct NewRegistration {
     pub attendee: Attendee,
     /// The payment gateway's token for the means of payment. Needed where the event costs something.
     #[schema(min_length = 1, max_length = 200, example = "tok_ok")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub payment_token: Option<String>,
     /// Whom to bill, where it is not the attendee.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub billing: Option<Billing>,
 }
 
@@ -103,7 +105,7 @@ pub struct RegistrationQuery {
 pub async fn create_registration(
     State(api): State<Api>,
     key: IdempotencyKey,
-    JsonBody { body, mut document }: JsonBody<NewRegistration>,
+    JsonBody { body, .. }: JsonBody<NewRegistration>,
 ) -> Outcome {
     check_registration(&body)?;
     let registration_id = RegistrationId(key.id("POST /v1/registrations"));
@@ -115,21 +117,33 @@ pub async fn create_registration(
             return Err(refusal.into());
         }
     }
-    if let Some(members) = document.as_object_mut() {
-        members.retain(|_, value| !value.is_null());
-        members.insert("registration_id".to_owned(), json!(registration_id));
-    }
+    // Nothing in it may differ between repeats of one request.
+    let mut input = json!(body);
+    input["registration_id"] = json!(registration_id);
     let start = StartSaga {
         saga_id,
         definition: DEFINITION.to_owned(),
         version: None,
-        input: document,
+        input,
         tags: [format!("event_{}", body.event_id)].into(),
     };
-    let _started: SagaView =
-        api.asking.owner(saga_id, PartitionVerb::Start, &start).await.map_err(|problem| key.explain(problem))?;
+    let _started: SagaView = api
+        .asking
+        .owner(saga_id, PartitionVerb::Start, &start)
+        .await
+        .map_err(|problem| key.explain(within_body(problem)))?;
     let accepted = AcceptedRegistration { registration_id, saga_id, status: "pending" };
     located(StatusCode::ACCEPTED, &format!("/v1/registrations/{registration_id}"), accepted)
+}
+
+/// The saga's input is the body with an id added, so what is wrong at `/input/…` is wrong at `/…` to the client.
+fn within_body(mut problem: Problem) -> Problem {
+    for error in &mut problem.errors {
+        if let Some(rest) = error.pointer.strip_prefix("/input") {
+            error.pointer = rest.to_owned();
+        }
+    }
+    problem
 }
 
 async fn check_event_open(api: &Api, event_id: EventId) -> Result<(), Problem> {
@@ -162,7 +176,7 @@ async fn saga_of(api: &Api, registration_id: RegistrationId) -> Result<SagaView,
     ))]
 pub async fn get_registration(State(api): State<Api>, PathOf(registration_id): PathOf<RegistrationId>) -> Outcome {
     if let Some(known) = known_to_context(&api, registration_id).await? {
-        return ok(known);
+        return ok(with_error(&api, registration_id, known).await);
     }
     let saga = saga_of(&api, registration_id).await.map_err(|problem| not_found(problem, registration_id))?;
     match saga.status {
@@ -170,11 +184,23 @@ pub async fn get_registration(State(api): State<Api>, PathOf(registration_id): P
             ok(from_saga(registration_id, &saga))
         }
         // It was reserved and decided between the two questions.
-        SagaStatus::Completed => match known_to_context(&api, registration_id).await? {
-            Some(known) => ok(known),
-            None => Err(no_such_registration(registration_id).into()),
-        },
+        SagaStatus::Completed => {
+            let known = known_to_context(&api, registration_id).await?;
+            ok(known.ok_or_else(|| no_such_registration(registration_id))?)
+        }
     }
+}
+
+/// Adds why a registration was rejected where only its saga knows, such as a declined card. A reader is better served
+/// without the reason than not at all.
+async fn with_error(api: &Api, registration_id: RegistrationId, mut known: Value) -> Value {
+    if needs_error(&known)
+        && let Ok(saga) = saga_of(api, registration_id).await
+        && let Some(error) = first_error(&saga)
+    {
+        known["error"] = error;
+    }
+    known
 }
 
 async fn known_to_context(api: &Api, registration_id: RegistrationId) -> Result<Option<Value>, Problem> {

@@ -1,7 +1,5 @@
 //! Sagas: asked of the owner of their partition, listed by any orchestrator.
 
-use std::collections::BTreeSet;
-
 use amends_schemas::contract::is_plain_name;
 use amends_schemas::ids::SagaId;
 use amends_schemas::limits::{NAME_BYTES_MAX, SAGA_INPUT_BYTES_MAX, TAGS_MAX};
@@ -43,7 +41,7 @@ pub struct NewSaga {
     /// Labels to search by: lower-case letters, digits, `-` and `_`, at most 64 bytes each, 16 in all.
     #[serde(default)]
     #[schema(max_items = 16)]
-    pub tags: BTreeSet<String>,
+    pub tags: Vec<String>,
 }
 
 /// A saga that was accepted.
@@ -137,6 +135,7 @@ pub async fn start_saga(
     check(&body)?;
     let saga_id = SagaId(key.id("POST /v1/sagas"));
     let NewSaga { definition, version, input, tags } = body;
+    let tags = tags.into_iter().collect();
     let start = StartSaga { saga_id, definition, version, input, tags };
     let _started: SagaView =
         api.asking.owner(saga_id, PartitionVerb::Start, &start).await.map_err(|problem| key.explain(problem))?;

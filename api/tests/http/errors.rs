@@ -72,7 +72,7 @@ async fn bad_bodies_are_refused_where_they_are_bad() {
                 "invalid_body",
                 "/version",
             ),
-            ("/v1/sagas", json!({"definition": "a", "input": {}, "tags": ["A"]}), 422, "invalid_saga", "/tags/0"),
+            ("/v1/sagas", json!({"definition": "a", "input": {}, "tags": ["b", "A"]}), 422, "invalid_saga", "/tags/1"),
             ("/v1/sagas", json!({"definition": "a", "input": {}, "tags": "a"}), 400, "invalid_body", "/tags"),
             ("/v1/sagas", json!({"definition": "a"}), 400, "invalid_body", ""),
             ("/v1/sagas", json!({"definition": "a", "input": {}, "saga_id": ID}), 400, "invalid_body", "/saga_id"),

@@ -2,7 +2,7 @@
 
 use amends_schemas::command::{CompensationReason, StepError};
 use amends_schemas::ids::RegistrationId;
-use amends_schemas::problem::Problem;
+use amends_schemas::problem::{FieldError, Problem};
 use amends_schemas::saga::{SagaStatus, StartSaga, StepStatus, StepView};
 use serde_json::{Value, json};
 
@@ -102,6 +102,25 @@ async fn twenty_repeats_at_once_are_one_and_another_body_is_refused() {
         let refused = stage.call_with("POST", "/v1/registrations", &key, Some(other)).await;
         assert_eq!((refused.status, refused.code()), (409, "idempotency_key_reused"), "{refused:?}");
         assert_eq!(orchestrator.started().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn null_is_absent() {
+    within(async {
+        let stage = Stage::set().await;
+        open(&stage).await;
+        let orchestrator = stage.orchestrator().await;
+        let body = json!({
+            "event_id": EVENT, "attendee": {"name": "Ada", "email": "ada@example.org", "locale": null},
+            "payment_token": null, "billing": {"company": null},
+        });
+        let reply = stage.call("POST", "/v1/registrations", Some(body)).await;
+        let mut expected =
+            json!({"event_id": EVENT, "attendee": {"name": "Ada", "email": "ada@example.org"}, "billing": {}});
+        expected["registration_id"] = reply.body["registration_id"].clone();
+        assert_eq!((reply.status, &orchestrator.started()[0].input), (202, &expected), "{reply:?}");
     })
     .await;
 }
@@ -225,6 +244,49 @@ async fn cancelling_leads_to_the_saga_to_watch_every_time() {
         let unknown = RegistrationId::generate();
         let reply = stage.call("POST", &format!("/v1/registrations/{unknown}/cancel"), None).await;
         assert_eq!((reply.status, reply.code()), (404, "registration_not_found"), "{reply:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn why_a_card_was_declined_is_told_by_the_saga_even_when_the_context_knows_the_registration() {
+    within(async {
+        let stage = Stage::set().await;
+        let orchestrator = stage.orchestrator().await;
+        let id = put(&orchestrator, SagaStatus::Compensated, Some(CompensationReason::Failed));
+        let known = json!({"registration_id": id, "status": "rejected", "reason": "failed"});
+        let told =
+            json!({"registration_id": id, "status": "rejected", "error": {"code": "event_not_open", "message": "m"}});
+        let answers = std::sync::Mutex::new(vec![told, known]);
+        stage
+            .context("registration", "get", move |_| {
+                Ok(answers.lock().expect("not poisoned").pop().expect("asked twice"))
+            })
+            .await;
+        for code in ["card_declined", "event_not_open"] {
+            let reply = stage.call("GET", &format!("/v1/registrations/{id}"), None).await;
+            assert_eq!(reply.body["error"]["code"], code, "{reply:?}");
+        }
+        assert_eq!(orchestrator.asked.all().len(), 1, "who knows already is not asked");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn places_in_the_sagas_input_are_places_in_the_body() {
+    within(async {
+        let stage = Stage::set().await;
+        open(&stage).await;
+        stage.play("amends.orc.info", |_, _| Some(Ok(json!({"partition_count": 1, "version": "t"})))).await;
+        let place = |pointer: &str| FieldError { pointer: pointer.to_owned(), message: "m".to_owned() };
+        let errors = vec![place("/input/attendee/email"), place("/input")];
+        let problem = Problem::invalid("invalid_input", "the input is not what it takes").with_errors(errors);
+        stage.play("amends.orc.p.0.start", move |_, _| Some(Err(problem.clone()))).await;
+        let reply = stage.call("POST", "/v1/registrations", Some(body())).await;
+        assert_eq!((reply.status, reply.code()), (422, "invalid_input"), "{reply:?}");
+        let pointers: Vec<&Value> =
+            reply.body["errors"].as_array().expect("errors").iter().map(|error| &error["pointer"]).collect();
+        assert_eq!(pointers, [&json!("/attendee/email"), &json!("")]);
     })
     .await;
 }

@@ -1,23 +1,11 @@
-//! How answers read, for the OpenAPI document: twins of the wire types in `amends_schemas`, and the shape of what contexts
-//! answer and the gateway passes on. Tests check real answers against them.
+//! Sagas: twins of the wire types in `amends_schemas::saga`.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// An amount in a currency. Never a float.
-#[derive(ToSchema)]
-#[schema(as = Money)]
-pub struct MoneyDocument {
-    /// A decimal number with the decimals of its currency.
-    #[schema(example = "120.00")]
-    pub amount: String,
-    /// ISO 4217.
-    #[schema(example = "EUR", min_length = 3, max_length = 3)]
-    pub currency: String,
-}
+use super::StepErrorDocument;
 
 /// A saga.
 #[derive(ToSchema)]
@@ -145,17 +133,6 @@ pub enum StepStatusDocument {
     Stuck,
 }
 
-/// A code and a sentence.
-#[derive(ToSchema)]
-#[schema(as = StepError)]
-pub struct StepErrorDocument {
-    /// Stable, in `snake_case`.
-    #[schema(example = "card_declined")]
-    pub code: String,
-    /// For people.
-    pub message: String,
-}
-
 /// One line of a list of sagas.
 #[derive(ToSchema)]
 #[schema(as = SagaSummary)]
@@ -198,101 +175,4 @@ pub struct HistoryEntryDocument {
     pub step: Option<String>,
     /// The facts.
     pub data: Value,
-}
-
-/// A page of a list.
-#[derive(ToSchema)]
-pub struct Page<T> {
-    /// The items.
-    pub items: Vec<T>,
-    /// Pass it as `cursor` for what follows; null on the last page.
-    #[schema(required)]
-    pub next_cursor: Option<String>,
-}
-
-/// A registration.
-#[derive(ToSchema)]
-#[schema(as = Registration)]
-pub struct RegistrationDocument {
-    /// Its id.
-    pub registration_id: Uuid,
-    /// The saga that carries it.
-    pub saga_id: Uuid,
-    /// The event.
-    #[schema(required = false)]
-    pub event_id: Option<Uuid>,
-    /// Where it stands.
-    pub status: RegistrationStatusDocument,
-    /// The place in the queue of a waitlisted one, from one.
-    #[schema(required = false, minimum = 1)]
-    pub position: Option<u32>,
-    /// The seat of a confirmed one, from one.
-    #[schema(required = false, minimum = 1)]
-    pub seat: Option<u32>,
-    /// Why it was rejected.
-    #[schema(required = false)]
-    pub error: Option<StepErrorDocument>,
-}
-
-/// Where a registration stands.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = RegistrationStatus)]
-pub enum RegistrationStatusDocument {
-    /// Being decided.
-    Pending,
-    /// In the queue.
-    Waitlisted,
-    /// A seat is offered, and held for a while.
-    Offered,
-    /// It stands.
-    Confirmed,
-    /// Somebody cancelled it.
-    Cancelled,
-    /// It came to nothing: a declined card, an event that closed.
-    Rejected,
-}
-
-/// How many seats an event has left.
-#[derive(ToSchema)]
-#[schema(as = Availability)]
-pub struct AvailabilityDocument {
-    /// The event.
-    pub event_id: Uuid,
-}
-
-/// One payment intent.
-#[derive(ToSchema)]
-#[schema(as = Payment)]
-pub struct PaymentDocument {
-    /// Its id.
-    pub payment_id: Uuid,
-    /// Where it stands.
-    pub status: String,
-    /// What was to be paid.
-    pub amount: MoneyDocument,
-    /// What was captured.
-    pub captured: MoneyDocument,
-    /// What was given back.
-    pub refunded: MoneyDocument,
-    /// What the gateway charged.
-    pub charges: Vec<Value>,
-}
-
-/// An invoice or a credit note.
-#[derive(ToSchema)]
-#[schema(as = Invoice)]
-pub struct InvoiceDocument {
-    /// Its id.
-    pub invoice_id: Uuid,
-    /// Its number: gapless per seller, type and year.
-    pub number: String,
-}
-
-/// A message to one person.
-#[derive(ToSchema)]
-#[schema(as = Notification)]
-pub struct NotificationDocument {
-    /// What became of it.
-    pub status: String,
 }
