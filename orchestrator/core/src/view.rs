@@ -114,7 +114,8 @@ fn step_sentence(step: &Step, now: &StepState) -> Option<String> {
     let name = &step.name;
     let attempt = |operation: Operation| now.attempts.of(operation);
     let since = |operation: Operation, timeout_at: DateTime<Utc>| {
-        rfc3339(timeout_at - TimeDelta::from_std(timeout_of(step, operation)).unwrap_or_default())
+        let timeout = TimeDelta::from_std(timeout_of(step, operation)).unwrap_or_default();
+        rfc3339(timeout_at.checked_sub_signed(timeout).unwrap_or(timeout_at))
     };
     Some(match &now.phase {
         Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => {

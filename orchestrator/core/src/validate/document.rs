@@ -61,14 +61,15 @@ impl Reader<'_> {
         let schema = input.as_ref().map(|(schema, _)| schema);
         let scope = Scope { input: schema, steps: &known, earlier: known.len(), cancel: false };
         let steps = list.and_then(|list| self.steps(list, scope));
-        let output = match members.get("output") {
+        // Without steps to point at there is nothing to say about pointers.
+        let output = list.and_then(|_| match members.get("output") {
             Some(node) => self.mapping(node, scope),
             None => Some(Mapping::empty()),
-        };
-        let cancel_with = match members.get("cancel_with") {
+        });
+        let cancel_with = list.and_then(|_| match members.get("cancel_with") {
             Some(node) => self.cancel_with(node, Scope { cancel: true, ..scope }).map(Some),
             None => Some(None),
-        };
+        });
         let (input, input_check) = input?;
         let hash = content_hash(&root.value());
         Some(Definition {

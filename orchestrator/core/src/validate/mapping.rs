@@ -139,6 +139,7 @@ impl Reader<'_> {
                 let earlier = &scope.steps[..scope.earlier];
                 let advice = match closest(name, earlier.iter().map(|(known, _)| known.as_str())) {
                     Some(near) => format!("did you mean `{near}`?"),
+                    None if earlier.is_empty() => "no step comes before".to_owned(),
                     None => {
                         let names: Vec<&str> = earlier.iter().map(|(known, _)| known.as_str()).collect();
                         format!("before it come {}", listed(&names))

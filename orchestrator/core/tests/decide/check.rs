@@ -1,0 +1,310 @@
+//! Runs a script of inputs against a saga and compares the facts of each decision, line by line.
+//!
+//! A line is `[TIME] INPUT => FACTS`; times count from the start of the saga and stay until the next one. `-` is no fact.
+//! After every line the saga is also replayed from its facts, and effects are compared with them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use amends_core::decide::{Decision, Effect, Input, command_of, decide, next_wakeup, resume, start};
+use amends_core::definition::Definition;
+use amends_core::event::{DoubtCause, Event, Fact};
+use amends_core::evolve::{begin, evolve};
+use amends_core::state::{Phase, SagaState};
+use amends_core::validate::parse;
+use amends_core::view::waiting_for;
+use amends_schemas::command::{Operation, StepError, StepResult};
+use amends_schemas::contract::ContractRegistry;
+use amends_schemas::ids::SagaId;
+use amends_schemas::problem::Problem;
+use amends_schemas::saga::Cancellation;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+
+/// Contracts for tests: `t.seat@1` with outcomes and an undo, `t.pay@1` with undo and probe, `t.read@1` with a probe but no
+/// undo, `t.plain@1` with an undo, `t.last@1` with neither.
+pub fn contracts() -> ContractRegistry {
+    let mut registry = ContractRegistry::empty();
+    for (name, outcomes, undo, probe) in [
+        ("t.seat@1", r#"["paid","free","waitlisted"]"#, true, false),
+        ("t.pay@1", "[]", true, true),
+        ("t.read@1", "[]", false, true),
+        ("t.plain@1", "[]", true, false),
+        ("t.last@1", "[]", false, false),
+    ] {
+        let document = format!(
+            r#"{{"contract":"{name}","title":"t","outcomes":{outcomes},"undo":{undo},"probe":{probe},"input":{{}},"output":{{}}}}"#
+        );
+        registry.add(name, &document).expect("valid");
+    }
+    registry
+}
+
+/// Reserve, pay (the pivot, probed), confirm: the shape of most sagas. Waits have no jitter, so that times are plain.
+pub const PAID: &str = "
+saga: test
+version: 1
+title: Test
+input: {type: object}
+deadline: 100s
+cancel_with: {saga: other, input: {of: /saga/id, why: /cancel/reason}}
+steps:
+  - name: seat
+    call: t.seat@1
+    kind: compensable
+    compensate: {undo: {timeout: 4s, retry: {attempts: 2, backoff: 1s, jitter: 0}}}
+    timeout: 10s
+    retry: {attempts: 3, backoff: 1s, jitter: 0}
+    on_unknown: retry
+  - name: pay
+    when: {step: seat, outcome: paid}
+    call: t.pay@1
+    kind: pivot
+    input: {seat: /steps/seat/output/seat}
+    timeout: 5s
+    retry: {attempts: 3, backoff: 1s, jitter: 0}
+    on_unknown: probe
+  - name: confirm
+    when: {step: seat, outcome: paid}
+    call: t.last@1
+    kind: retriable
+    timeout: 5s
+    retry: {attempts: 2, backoff: 1s, jitter: 0}
+    on_unknown: retry
+output: {outcome: /steps/seat/outcome}
+";
+
+/// Two compensable steps and a third that is waived, before a pivot without undo.
+pub const UNDO: &str = "
+saga: test
+version: 1
+title: Test
+input: {type: object}
+steps:
+  - {name: a, call: t.plain@1, kind: compensable, compensate: {undo: {timeout: 4s, retry: {attempts: 2, backoff: 1s, jitter: 0}}}, timeout: 5s, retry: {attempts: 2, backoff: 1s, jitter: 0}}
+  - {name: b, call: t.pay@1, kind: compensable, compensate: {undo: {timeout: 4s, retry: {attempts: 2, backoff: 1s, jitter: 0}}}, timeout: 5s, retry: {attempts: 2, backoff: 1s, jitter: 0}}
+  - {name: c, call: t.last@1, kind: compensable, compensate: {waive: nothing to undo}, timeout: 5s, on_unknown: ask}
+  - {name: d, call: t.read@1, kind: pivot, timeout: 5s, retry: {attempts: 1, backoff: 1s, jitter: 0}, on_unknown: probe}
+";
+
+/// When every test begins.
+pub fn epoch() -> DateTime<Utc> {
+    "2026-01-02T10:00:00Z".parse().expect("a time")
+}
+
+pub fn saga_id() -> SagaId {
+    "0193a1de-7d41-7cc1-9b5e-0242ac120002".parse().expect("a uuid")
+}
+
+pub fn definition(yaml: &str) -> Definition {
+    parse("test.yaml", yaml, &contracts()).unwrap_or_else(|findings| {
+        panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+/// A saga under test, with all its facts.
+pub struct Run {
+    pub definition: Definition,
+    pub state: SagaState,
+    pub events: Vec<Event>,
+    pub now: DateTime<Utc>,
+}
+
+/// Runs a script; its first line is `start`.
+pub fn check(yaml: &str, script: &str) -> Run {
+    let definition = definition(yaml);
+    let input = json!({"policy": "full"});
+    let (state, decision) = start(&definition, saga_id(), input, BTreeSet::from(["tag".to_owned()]), epoch());
+    let mut run = Run { definition, state, events: decision.events.clone(), now: epoch() };
+    for (number, line) in script.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (when, then) = line.split_once("=>").unwrap_or_else(|| panic!("line {number}: no `=>` in {line}"));
+        let have = run.answer(when.trim(), &decision);
+        assert_eq!(have, then.trim(), "line {number} of the script: {}\n{:#?}", when.trim(), run.state);
+        run.check_replay();
+    }
+    run
+}
+
+impl Run {
+    fn answer(&mut self, when: &str, started: &Decision) -> String {
+        let mut words: Vec<&str> = when.split_whitespace().collect();
+        if let Some(at) = words.first().and_then(|word| seconds(word)) {
+            self.now = epoch() + at;
+            words.remove(0);
+        }
+        match words.as_slice() {
+            ["start"] => self.told(started),
+            ["next"] => next_wakeup(&self.state).map_or_else(|| "-".to_owned(), since_epoch),
+            ["waiting"] => waiting_for(&self.definition, &self.state).unwrap_or_else(|| "-".to_owned()),
+            ["command", step] => self.command(step),
+            ["resume"] => self.resumed(),
+            _ => {
+                let wake_before = next_wakeup(&self.state);
+                let decision = decide(&self.definition, &mut self.state, input(&words), self.now);
+                self.events.extend(decision.events.iter().cloned());
+                let woken = decision.effects.iter().any(|effect| matches!(effect, Effect::WakeAt { .. }));
+                let wake = next_wakeup(&self.state);
+                assert_eq!(woken, wake.is_some() && wake != wake_before, "asks to be woken when that changes: {when}");
+                self.told(&decision)
+            }
+        }
+    }
+
+    /// A decision as text. Its effects follow from its facts, which is checked here once for all scripts.
+    fn told(&self, decision: &Decision) -> String {
+        let mut facts: Vec<String> = decision.events.iter().map(|event| self.fact(&event.fact)).collect();
+        let dispatched = |event: &&Event| matches!(event.fact, Fact::StepDispatched { .. });
+        let asked = |event: &&Event| matches!(event.fact, Fact::ForwardCancellationDispatched { .. });
+        let dispatches = |effect: &&Effect| matches!(effect, Effect::Dispatch { .. });
+        let forwards = |effect: &&Effect| matches!(effect, Effect::StartForward { .. });
+        assert_eq!(
+            decision.events.iter().filter(dispatched).count(),
+            decision.effects.iter().filter(dispatches).count()
+        );
+        assert_eq!(decision.events.iter().filter(asked).count(), decision.effects.iter().filter(forwards).count());
+        match &decision.cancellation {
+            None => {}
+            Some(Ok(Cancellation::Compensating { .. })) => facts.push("told compensating".to_owned()),
+            Some(Ok(Cancellation::Forward { .. })) => facts.push("told forward".to_owned()),
+            Some(Err(problem)) => facts.push(format!("told {}", problem.code)),
+        }
+        if facts.is_empty() { "-".to_owned() } else { facts.join("; ") }
+    }
+
+    fn fact(&self, fact: &Fact) -> String {
+        let name = fact.step().map(|step| self.definition.steps[step].name.to_string()).unwrap_or_default();
+        let doubt = |in_doubt: &bool| if *in_doubt { " in doubt" } else { "" };
+        match fact {
+            Fact::SagaStarted { .. } => "started".to_owned(),
+            Fact::StepSkipped { .. } => format!("{name} skipped"),
+            Fact::StepDispatched { operation, attempt, timeout_at, .. } => {
+                format!("{name} {operation}#{attempt} till {}", since_epoch(*timeout_at))
+            }
+            Fact::StepSucceeded { outcome, pivot, .. } => {
+                let outcome = outcome.as_ref().map(|outcome| format!(":{outcome}")).unwrap_or_default();
+                format!("{name} ok{outcome}{}", if *pivot { " pivot" } else { "" })
+            }
+            Fact::StepFailed { error, .. } => format!("{name} failed {}", error.code),
+            Fact::StepInDoubt { operation, cause, .. } => {
+                let cause = match cause {
+                    DoubtCause::TimedOut => "timed out",
+                    DoubtCause::Reported => "reported",
+                };
+                format!("{name} in doubt, {operation} {cause}")
+            }
+            Fact::RetryScheduled { operation, until, in_doubt, .. } => {
+                format!("{name} {operation} again at {}{}", since_epoch(*until), doubt(in_doubt))
+            }
+            Fact::StepUndone { .. } => format!("{name} undone"),
+            Fact::CompensationWaived { .. } => format!("{name} waived"),
+            Fact::StepStuck { operation, error, in_doubt, .. } => {
+                format!("{name} stuck on {operation}{} {}", doubt(in_doubt), error.code)
+            }
+            Fact::CancelRequested { forward: None, .. } => "cancel requested".to_owned(),
+            Fact::CancelRequested { forward: Some(_), .. } => "cancel requested forward".to_owned(),
+            Fact::CancellationTurnedForward { .. } => "cancel turned forward".to_owned(),
+            Fact::DeadlinePassed {} => "deadline passed".to_owned(),
+            Fact::CompensationStarted { reason } => format!("back {}", reason.as_str()),
+            Fact::ForwardCancellationDispatched { attempt, timeout_at, .. } => {
+                format!("forward#{attempt} till {}", since_epoch(*timeout_at))
+            }
+            Fact::ForwardCancellationStarted { .. } => "forward started".to_owned(),
+            Fact::ForwardCancellationRefused { error, .. } => format!("forward refused {}", error.code),
+            Fact::SagaCompleted { .. } => "completed".to_owned(),
+            Fact::SagaCompensated { reason } => format!("compensated {}", reason.as_str()),
+        }
+    }
+
+    fn command(&self, step: &str) -> String {
+        let index = self.definition.step_index(step).expect("a step of the definition");
+        let Some(command) = command_of(&self.definition, &self.state, index, "reply") else { return "-".to_owned() };
+        let mut text = format!("{}#{} {} {}", command.operation, command.attempt, command.contract, command.input);
+        if let Some(output) = command.output {
+            write!(text, " of {output}").expect("writes to a text");
+        }
+        if let Some(reason) = command.reason {
+            write!(text, " because {}", reason.as_str()).expect("writes to a text");
+        }
+        assert_eq!(command.reply_to, "reply");
+        text
+    }
+
+    fn resumed(&self) -> String {
+        let effects = resume(&self.definition, &self.state);
+        let told = effects.iter().map(|effect| match effect {
+            Effect::Dispatch { step } => format!("dispatch {}", self.definition.steps[*step].name),
+            Effect::StartForward { request } => format!("start {} {}", request.definition, request.input),
+            Effect::WakeAt { at } => format!("wake {}", since_epoch(*at)),
+        });
+        told.collect::<Vec<_>>().join("; ")
+    }
+
+    /// The facts alone make the same saga, and the same again after a trip through JSON.
+    fn check_replay(&self) {
+        let mut replayed = begin(&self.definition, saga_id(), &self.events[0]).expect("begins with SagaStarted");
+        for event in &self.events[1..] {
+            let written = serde_json::to_string(event).expect("writes");
+            evolve(&mut replayed, &serde_json::from_str(&written).expect("reads"));
+        }
+        assert_eq!(replayed, self.state);
+        assert_eq!(self.state.event_count, self.events.len() as u64);
+        let in_flight = self.state.steps.iter().filter(|step| matches!(step.phase, Phase::InFlight { .. })).count();
+        assert!(in_flight <= 1, "steps go one at a time");
+    }
+}
+
+fn input(words: &[&str]) -> Input {
+    let error = |code: &str| StepError::new(code, "a test's");
+    match words {
+        ["tick"] => Input::TimeReached,
+        ["cancel"] => Input::Cancel { by: "ann".to_owned(), reason: "second thoughts".to_owned() },
+        ["forwarded", "ok"] => Input::ForwardCancellationAnswered { result: Ok(()) },
+        ["forwarded", "refused"] => {
+            Input::ForwardCancellationAnswered { result: Err(Problem::invalid("invalid_input", "no")) }
+        }
+        ["forwarded", "unavailable"] => {
+            Input::ForwardCancellationAnswered { result: Err(Problem::unavailable("no_owner", "later")) }
+        }
+        [step, asked, result @ ..] => {
+            let (operation, attempt) = asked.split_once('#').expect("operation#attempt");
+            let operation = match operation {
+                "do" => Operation::Do,
+                "undo" => Operation::Undo,
+                "probe" => Operation::Probe,
+                other => panic!("no operation {other}"),
+            };
+            let result = match result {
+                ["ok"] => StepResult::Succeeded { outcome: None, output: json!({"seat": 7}) },
+                ["ok", outcome] => {
+                    StepResult::Succeeded { outcome: Some((*outcome).to_owned()), output: json!({"seat": 7}) }
+                }
+                ["failed", code] => StepResult::Failed { error: error(code) },
+                ["retry", code] => StepResult::Retry { error: error(code), after_ms: None },
+                ["retry", code, "after", wait] => {
+                    let after = seconds(wait).expect("a wait").num_milliseconds();
+                    StepResult::Retry { error: error(code), after_ms: Some(u64::try_from(after).expect("positive")) }
+                }
+                ["unknown"] => StepResult::Unknown { error: error("lost") },
+                ["not_happened"] => StepResult::NotHappened,
+                other => panic!("no result {other:?}"),
+            };
+            let attempt = attempt.parse().expect("a number");
+            Input::Reply { step: (*step).to_owned(), operation, attempt, result }
+        }
+        other => panic!("no input {other:?}"),
+    }
+}
+
+fn seconds(word: &str) -> Option<TimeDelta> {
+    let number: f64 = word.strip_suffix('s')?.parse().ok()?;
+    TimeDelta::from_std(Duration::from_secs_f64(number)).ok()
+}
+
+fn since_epoch(at: DateTime<Utc>) -> String {
+    format!("{}s", (at - epoch()).num_milliseconds() as f64 / 1000.0)
+}
