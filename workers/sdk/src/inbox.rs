@@ -206,3 +206,39 @@ impl SweptTable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use amends_database::Location;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_old_is_forgotten_each_kind_in_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Embedded(folder.path().join("db"));
+        let database = Database::open(&location, "amends", "inbox").await.unwrap();
+        database.query(SCHEMA, ()).await.unwrap();
+        let now = Utc::now();
+        let days = |days: u64| now - Duration::from_secs(days * 24 * 3600);
+        let undone = Recorded::Succeeded { outcome: None, output: Value::Null };
+        let mut rows: Vec<InboxRow> = vec![
+            InboxRow::step("old".to_owned(), Operation::Do, &Recorded::Tombstone, days(31)),
+            InboxRow::step("young".to_owned(), Operation::Undo, &undone, days(29)),
+        ];
+        let (old_event, young_event) = (Uuid::now_v7(), Uuid::now_v7());
+        rows.extend([InboxRow::event(old_event, days(9)), InboxRow::event(young_event, days(7))]);
+        database.query("INSERT INTO inbox $rows RETURN NONE", json!({ "rows": rows })).await.unwrap();
+
+        let (mut after, mut batches) = (String::new(), 0);
+        while let Some(next) = sweep(&database, SweptTable::Inbox, &after, 3, now).await.unwrap() {
+            after = next;
+            batches += 1;
+        }
+        assert_eq!(batches, 1, "four rows are one full batch of three and a rest");
+        assert_eq!(find(&database, "old").await.unwrap(), None);
+        assert_eq!(find(&database, "young").await.unwrap(), Some(undone));
+        assert_eq!(find(&database, &event_key(old_event)).await.unwrap(), None);
+        assert_eq!(find(&database, &event_key(young_event)).await.unwrap(), Some(Recorded::Heard));
+    }
+}

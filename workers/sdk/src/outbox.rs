@@ -128,3 +128,47 @@ fn first_id_of(at: DateTime<Utc>) -> String {
     // The random part is cut off: the first 48 bits are milliseconds.
     id.to_string().chars().take(13).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use amends_database::Location;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn row(at: DateTime<Utc>) -> OutboxRow {
+        let (seconds, nanoseconds) = (at.timestamp() as u64, at.timestamp_subsec_nanos());
+        let id = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanoseconds));
+        OutboxRow { id, event_type: "lab.Poured.v1".to_owned(), event: "{}".to_owned(), traceparent: None }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn events_are_read_in_order_marked_and_deleted_when_old_unless_they_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Embedded(folder.path().join("db"));
+        let database = Database::open(&location, "amends", "outbox").await.unwrap();
+        database.query(SCHEMA, ()).await.unwrap();
+        database.query(crate::inbox::SCHEMA, ()).await.unwrap();
+        let now = Utc::now();
+        let (day, minute) = (Duration::from_secs(24 * 3600), Duration::from_secs(60));
+        let rows = [row(now - 9 * day), row(now - 8 * day), row(now - 6 * day), row(now - minute), row(now + minute)];
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        database.query(WRITE, Writes::new(&[], &rows)).await.unwrap();
+
+        let found = |rows: Vec<OutboxRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+        assert_eq!(found(pending(&database, "", now, 10).await.unwrap()), ids[..4], "not those of this moment");
+        assert_eq!(found(pending(&database, &ids[0].to_string(), now, 2).await.unwrap()), ids[1..3]);
+        mark_published(&database, &[ids[0], ids[2], ids[4]]).await.unwrap();
+        assert_eq!(found(pending(&database, "", now + 2 * minute, 10).await.unwrap()), [ids[1], ids[3]]);
+
+        assert!(delete_old(&database, 1, now).await.unwrap(), "one batch of one, and there may be more");
+        assert!(!delete_old(&database, 1, now).await.unwrap(), "the next one waits still");
+        assert_eq!(found(kept(&database, "", 10).await.unwrap()), ids[1..]);
+        assert_eq!(found(kept(&database, &ids[2].to_string(), 1).await.unwrap()), [ids[3]]);
+
+        assert_eq!(incarnation(&database).await.unwrap(), None);
+        remember_incarnation(&database, "one").await.unwrap();
+        remember_incarnation(&database, "two").await.unwrap();
+        assert_eq!(incarnation(&database).await.unwrap().as_deref(), Some("two"));
+    }
+}

@@ -88,8 +88,9 @@ impl Relay {
                     if received == 0 {
                         break;
                     }
+                    let was_doubtful = self.doubtful;
                     self.publish_waiting(&mut waiting).await;
-                    if self.doubtful {
+                    if self.doubtful && !was_doubtful {
                         sweep.reset_after(SWEEP_EVERY / 4);
                     }
                 }

@@ -45,7 +45,15 @@ pub trait Step: Send + Sync + 'static {
         input: Self::Input,
     ) -> impl Future<Output = Result<Success<Self::Output>, Failure>> + Send;
 
-    /// Makes amends. Only called for contracts with `"undo": true`.
+    /// Makes amends. Only called for contracts with `"undo": true`, and not again once it has succeeded.
+    ///
+    /// Called when the inbox has a successful `do`, when the orchestrator sends along what the `do` returned (it knows better than an
+    /// inbox that has forgotten), and otherwise only with [`Step::UNDO_WITHOUT_DO`]. When it succeeds without a `do` in the inbox a
+    /// tombstone is left in the same transaction: a `do` that is in its handler at that moment, in whatever process, collides with it, runs
+    /// again and is refused. A `do` that acts on the outside world before its commit must therefore be undone there by key.
+    ///
+    /// [`Failure::Failed`] of an undo is answered and its unit of work commits, but it is **not** recorded: what cannot be undone now
+    /// may turn out to stand (the saga probes it then) or be undone later, so the same key asks this handler again.
     fn undo(
         &self,
         _context: &mut StepContext,
@@ -127,8 +135,9 @@ pub enum Probe<O> {
 /// How a handler ends when it does not succeed.
 #[derive(Debug)]
 pub enum Failure {
-    /// It did not and will not happen; nothing is left behind. Final: recorded in the inbox. With it commits what the unit of
-    /// work holds (a refused intent, say).
+    /// It did not and will not happen; nothing is left behind. Final: recorded in the inbox under the `do` key (of an `undo` it is
+    /// not, see [`Step::undo`]). With it commits what the unit of work holds (a refused intent, say); when that conflicts the handler
+    /// runs again.
     Failed {
         /// One of the contract's error codes.
         code: &'static str,
@@ -151,7 +160,8 @@ pub enum Failure {
         /// For people.
         message: String,
     },
-    /// The database did not do it: conflicts are run again here, unavailability is retried by the orchestrator.
+    /// The database did not do it. Conflicts (and records that exist though the handler did not see them) run the handler again here; a
+    /// database that is away is waited for by giving the command back until its attempt has expired, then answered as unknown.
     Database(DatabaseError),
     /// Our own mistake. Answered as unknown with code `bug`; logged with its chain.
     Bug(String),

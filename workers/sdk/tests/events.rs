@@ -1,4 +1,5 @@
 //! Domain events: out of one context's outbox, into another's inbox.
+#![allow(clippy::unwrap_used)]
 
 mod floor;
 mod lab;

@@ -1,4 +1,5 @@
 //! Handlers called as the worker calls them, on a real database, without NATS.
+#![allow(clippy::unwrap_used)]
 
 mod lab;
 

@@ -1,4 +1,5 @@
 //! A running worker: commands in, replies out, whatever goes wrong in between.
+#![allow(clippy::unwrap_used)]
 
 mod floor;
 mod lab;
@@ -12,7 +13,6 @@ use amends_schemas::problem::{Problem, ProblemKind};
 use amends_schemas::subjects;
 use amends_schemas::topology::COMMANDS;
 use amends_sdk::WorkerSettings;
-use amends_sdk::database::{Database, Location};
 use amends_sdk::inbox::dead_letters;
 use amends_sdk::testing::command;
 use amends_test_support::wait::until;
@@ -90,44 +90,30 @@ async fn a_handler_that_takes_longer_than_the_ack_wait_runs_once() {
     assert_eq!(floor.watch.runs(), 1, "nobody else was given the command in the meantime");
 }
 
-/// A process of its own: its runtime is dropped in the middle of a handler, as a kill would.
+/// The worker's runtime is dropped in the middle of a handler, as a kill would; only the database, in another, goes on.
 #[test]
 fn a_worker_killed_in_its_handler_leaves_the_command_to_the_next() {
-    let outside = tokio::runtime::Runtime::new().unwrap();
-    let server = outside.block_on(amends_test_support::nats_server());
-    let folder = tempfile::tempdir().unwrap();
-    let location = Location::Embedded(folder.path().join("db"));
-    let watch = Arc::new(Watch::default());
-    let command = pour("wait");
-
-    let start = |watch: Arc<Watch>, url: String, location: Location| async move {
-        let database = Database::open(&location, "amends", "lab").await.unwrap();
-        let (nats, served) = (connect(url).await, database.clone());
-        let stop = CancellationToken::new();
-        let shutdown = stop.clone();
-        let running = tokio::spawn(async move {
-            lab(&watch).run(nats, served, &contracts(), WorkerSettings::default(), shutdown).await.unwrap();
-        });
-        (Worker { stop, running: tokio::spawn(async { Ok(running.await.unwrap()) }) }, database)
-    };
-
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let floor = runtime.block_on(Floor::new());
     let doomed = tokio::runtime::Runtime::new().unwrap();
-    let held = doomed.block_on(start(Arc::clone(&watch), server.url(), location.clone()));
-    outside.block_on(async {
-        let nats = connect(server.url()).await;
-        send(&nats, &command).await;
-        tokio::time::timeout(DEADLINE, watch.begun.notified()).await.unwrap();
+    let (watch, database, url) = (Arc::clone(&floor.watch), floor.database.clone(), floor.server.url());
+    doomed.spawn(async move {
+        let nats = connect(url).await;
+        lab(&watch).run(nats, database, &contracts(), WorkerSettings::default(), CancellationToken::new()).await
+    });
+    runtime.block_on(async {
+        floor.send(&pour("wait")).await;
+        tokio::time::timeout(DEADLINE, floor.watch.begun.notified()).await.unwrap();
     });
     doomed.shutdown_timeout(Duration::from_secs(1));
-    drop(held);
 
-    outside.block_on(async {
-        let (worker, database) = start(Arc::clone(&watch), server.url(), location).await;
-        let mut owner = Owner::new(&connect(server.url()).await, REPLIES).await;
-        tokio::time::timeout(DEADLINE, watch.begun.notified()).await.expect("another worker begins");
-        watch.go_on.notify_one();
+    runtime.block_on(async {
+        let worker = floor.worker();
+        let mut owner = Owner::new(&floor.nats, REPLIES).await;
+        tokio::time::timeout(DEADLINE, floor.watch.begun.notified()).await.expect("another worker begins");
+        floor.watch.go_on.notify_one();
         assert_eq!(owner.take().await.result, full(2));
-        assert_eq!(counted(&database, "a").await, 1, "begun twice, done once");
+        assert_eq!(counted(&floor.database, "a").await, 1, "begun twice, done once");
         worker.stop().await;
     });
 }

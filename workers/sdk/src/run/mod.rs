@@ -8,6 +8,7 @@ mod pull;
 mod retention;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use amends_nats::Nats;
 use tokio::sync::mpsc;
@@ -18,6 +19,9 @@ use crate::background;
 use crate::context::{Prepared, WorkerError, WorkerSettings};
 use crate::outbox::OutboxRow;
 use crate::relay::Relay;
+
+/// How long the last acknowledgements may take to leave; what does not is answered from the inbox when it comes again.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Runs everything a context serves until `shutdown`, then drains.
 pub(crate) async fn run(
@@ -61,6 +65,8 @@ pub(crate) async fn run(
     if let Err(error) = relay.await {
         std::panic::resume_unwind(error.into_panic());
     }
+    // The last acknowledgements may still stand in the connection's buffer, and the process is about to end.
+    let _ = tokio::time::timeout(FLUSH_TIME_MAX, nats.client().flush()).await;
     tracing::info!(context = scope.context, "drained");
     Ok(())
 }
