@@ -64,6 +64,10 @@ fn classify(error: &surrealdb::Error) -> ErrorKind {
         _ if text.contains("already locked by another process") => ErrorKind::Locked,
         _ if text.contains("already exists") => ErrorKind::AlreadyExists,
         _ if text.starts_with("Database index") && text.contains("already contains") => ErrorKind::AlreadyExists,
+        // A disk that is full or gone: a person can mend it, and then the same statement works.
+        _ if text.contains("problem with the datastore") || text.contains("problem with a transaction") => {
+            ErrorKind::Unavailable
+        }
         _ if text.contains("shutting down")
             || text.contains("channel closed")
             || text.contains("no longer available")

@@ -8,6 +8,7 @@ use serde::Serialize;
 use surrealdb::Surreal;
 use surrealdb::engine::any::{self, Any};
 use surrealdb::opt::auth::{Namespace, Root};
+use surrealdb::types::Variables;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{DatabaseError, ErrorKind};
@@ -72,8 +73,15 @@ impl Database {
     /// # Errors
     /// The first statement's that fails.
     pub async fn query(&self, statements: &str, bindings: impl Serialize + Send) -> Result<Rows, DatabaseError> {
-        let variables = to_variables(bindings)?;
-        Rows::from_results(self.inner.query(statements).bind(variables).await?)
+        self.query_values(statements, to_variables(bindings)?).await
+    }
+
+    /// As [`Database::query`], with SurrealDB's own values, for what JSON cannot carry: bytes, datetimes, record ids.
+    ///
+    /// # Errors
+    /// As [`Database::query`].
+    pub async fn query_values(&self, statements: &str, bindings: Variables) -> Result<Rows, DatabaseError> {
+        Rows::from_results(self.inner.query(statements).bind(bindings).await?)
     }
 
     /// Begins a transaction. Dropped without commit it leaves nothing.
@@ -96,7 +104,7 @@ impl Database {
         Ok(())
     }
 
-    /// The client itself, for what JSON cannot carry (the journal's bytes). Do not clone it: a clone is another session.
+    /// The client itself, for what this door does not offer. Do not clone it: a clone is another session.
     pub fn client(&self) -> &Surreal<Any> {
         &self.inner
     }

@@ -62,7 +62,7 @@
 //! | – | `datetime` (`<datetime> $at`, `time::now()`) | RFC 3339 string in UTC |
 //! | – | `decimal` (`<decimal> $amount`) | string, without trailing zeros: not for money |
 //! | – | record id (`id` without `record::id`) | SurrealQL text such as ``seat:`a-1` ``: avoid it |
-//! | – | `bytes` | array of numbers: use [`Database::client`] for bytes |
+//! | – | `bytes` | array of numbers: use [`Database::query_values`] for bytes |
 //!
 //! A field defined as `TYPE option<string>` takes `NONE` but refuses `NULL`: define `option<string | null>`, or skip the field.
 //!

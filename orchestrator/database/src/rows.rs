@@ -36,12 +36,19 @@ impl Rows {
     /// # Errors
     /// [`ErrorKind::Bug`](crate::ErrorKind::Bug) when they do not have the shape of `T`, or there is no such statement.
     pub fn take<T: DeserializeOwned>(&mut self, statement: usize) -> Result<Vec<T>, DatabaseError> {
-        let rows = match self.remove(statement)? {
+        self.take_values(statement)?.into_iter().map(|row| from_value(statement, row)).collect()
+    }
+
+    /// As [`Rows::take`], as SurrealDB's own values.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`](crate::ErrorKind::Bug) when there is no such statement.
+    pub fn take_values(&mut self, statement: usize) -> Result<Vec<Value>, DatabaseError> {
+        Ok(match self.remove(statement)? {
             Value::None | Value::Null => Vec::new(),
             Value::Array(rows) => rows.into_iter().collect(),
             single => vec![single],
-        };
-        rows.into_iter().map(|row| from_value(statement, row)).collect()
+        })
     }
 
     /// The first row of one statement, if any.

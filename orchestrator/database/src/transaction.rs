@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use surrealdb::engine::any::Any;
 use surrealdb::method;
+use surrealdb::types::Variables;
 
 use crate::error::DatabaseError;
 use crate::rows::Rows;
@@ -31,11 +32,20 @@ impl Transaction {
     /// # Errors
     /// As [`Database::query`](crate::Database::query); after an error the transaction is to be dropped, and does not commit.
     pub async fn query(&self, statements: &str, bindings: impl Serialize + Send) -> Result<Rows, DatabaseError> {
-        let answer = self.run(statements, bindings).await;
-        if let Err(error) = &answer {
-            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+        match to_variables(bindings) {
+            Ok(variables) => self.query_values(statements, variables).await,
+            Err(error) => Err(self.fail(error)),
         }
-        answer
+    }
+
+    /// As [`Transaction::query`], with SurrealDB's own values, for what JSON cannot carry: bytes, datetimes, record ids.
+    ///
+    /// # Errors
+    /// As [`Transaction::query`].
+    pub async fn query_values(&self, statements: &str, bindings: Variables) -> Result<Rows, DatabaseError> {
+        let inner = self.inner.as_ref().expect("only commit and cancel take it, and they consume self");
+        let answer = inner.query(statements).bind(bindings).await.map_err(DatabaseError::from);
+        answer.and_then(Rows::from_results).map_err(|error| self.fail(error))
     }
 
     /// Makes it so, fsynced when this returns. When the future is dropped before, whether it happened is unknown.
@@ -65,10 +75,10 @@ impl Transaction {
         Ok(inner.cancel().await.map(drop)?)
     }
 
-    async fn run(&self, statements: &str, bindings: impl Serialize + Send) -> Result<Rows, DatabaseError> {
-        let variables = to_variables(bindings)?;
-        let inner = self.inner.as_ref().expect("only commit and cancel take it, and they consume self");
-        Rows::from_results(inner.query(statements).bind(variables).await?)
+    /// Remembers the first error, so that nothing half done commits.
+    fn fail(&self, error: DatabaseError) -> DatabaseError {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+        error
     }
 }
 

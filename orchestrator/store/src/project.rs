@@ -1,0 +1,105 @@
+//! From the journal's facts to the view's rows, in bulk.
+
+use amends_database::{Database, DatabaseError, ErrorKind, Transaction};
+use amends_engine::ports::{StoreError, StoredSaga};
+use amends_schemas::ids::PartitionId;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use surrealdb::types::{Array, SurrealValue, Value, Variables};
+
+use crate::rows::SagaRow;
+use crate::store::unavailable;
+
+/// Rows written by one statement: large enough that parsing and planning do not count, small enough to stay a small message.
+const CHUNK_ROWS: usize = 500;
+
+/// How often two projectors of one partition (an owner and the one it replaces) may get in each other's way.
+const PROJECT_ATTEMPTS_MAX: usize = 8;
+
+/// The checkpoint does not say who moved it, only in which epoch.
+const LATER_OWNER: &str = "a later owner";
+
+const UPSERT: &str = "
+    INSERT INTO saga $rows ON DUPLICATE KEY UPDATE
+        rank = $input.rank, keys = $input.keys, partition = $input.partition, settled = $input.settled,
+        definition = $input.definition, version = $input.version, status = $input.status, paused = $input.paused,
+        waiting_for = $input.waiting_for, tags = $input.tags,
+        created_at = $input.created_at, updated_at = $input.updated_at,
+        format = $input.format, state = $input.state
+    RETURN NONE
+";
+
+/// Up to which position the view holds everything, and who said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    /// The epoch of the owner that moved it.
+    pub(crate) epoch: u64,
+    /// The position.
+    pub(crate) position: u64,
+}
+
+/// Writes rows and checkpoint in one transaction. The checkpoint never moves back, neither in epoch nor in position.
+pub(crate) async fn project(
+    database: &Database,
+    partition: PartitionId,
+    checkpoint: Checkpoint,
+    sagas: &[StoredSaga],
+) -> Result<(), StoreError> {
+    let rows = sagas
+        .iter()
+        .map(|saga| SagaRow::new(partition, saga).map(SagaRow::into_value))
+        .collect::<Result<Vec<Value>, _>>()?;
+    let mut attempt = 1;
+    loop {
+        match try_project(database, partition, checkpoint, &rows).await {
+            Ok(stored) if stored.epoch > checkpoint.epoch => {
+                return Err(StoreError::Fenced {
+                    partition,
+                    position: stored.position,
+                    owner: LATER_OWNER.to_owned(),
+                    epoch: stored.epoch,
+                });
+            }
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::Conflict && attempt < PROJECT_ATTEMPTS_MAX => attempt += 1,
+            Err(error) => return Err(unavailable("projecting sagas", &error)),
+        }
+    }
+}
+
+/// What is stored afterwards: a later epoch than the given one when nothing was written.
+async fn try_project(
+    database: &Database,
+    partition: PartitionId,
+    checkpoint: Checkpoint,
+    rows: &[Value],
+) -> Result<Checkpoint, DatabaseError> {
+    let transaction = database.begin().await?;
+    let stored = stored_checkpoint(&transaction, partition).await?.unwrap_or(checkpoint);
+    if stored.epoch > checkpoint.epoch {
+        transaction.cancel().await?;
+        return Ok(stored);
+    }
+    for chunk in rows.chunks(CHUNK_ROWS) {
+        let mut bindings = Variables::new();
+        bindings.insert("rows", Array::from(chunk.to_vec()).into_value());
+        transaction.query_values(UPSERT, bindings).await?;
+    }
+    let moved = Checkpoint { epoch: checkpoint.epoch, position: checkpoint.position.max(stored.position) };
+    // Written even when it stays: two projectors at once then collide here, whatever their rows are.
+    let bindings = json!({"partition": partition, "checkpoint": moved});
+    transaction
+        .query("UPSERT type::record('checkpoint', $partition) CONTENT $checkpoint RETURN NONE", bindings)
+        .await?;
+    transaction.commit().await?;
+    Ok(moved)
+}
+
+/// Up to which position the view holds everything; none before the first projection.
+pub(crate) async fn stored_checkpoint(
+    transaction: &Transaction,
+    partition: PartitionId,
+) -> Result<Option<Checkpoint>, DatabaseError> {
+    let statement = "SELECT epoch, position FROM type::record('checkpoint', $partition)";
+    transaction.query(statement, json!({"partition": partition})).await?.take_first(0)
+}

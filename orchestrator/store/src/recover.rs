@@ -1,0 +1,148 @@
+//! Everything a new owner needs: what is unfinished in the view, and the journal after the checkpoint.
+
+use std::collections::BTreeSet;
+
+use amends_database::{Database, Transaction};
+use amends_engine::ports::{JournalRecord, Recovered, StoreError, StoredSaga};
+use amends_schemas::ids::{PartitionId, SagaId};
+use surrealdb::types::{Array, RecordId, SurrealValue, Variables};
+
+use crate::journal;
+use crate::list::unsettled_key;
+use crate::project::stored_checkpoint;
+use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, from_values, saga_id, to_i64};
+use crate::store::unavailable;
+
+/// Rows read by one statement: bounds the memory of one answer.
+const SAGAS_CHUNK: usize = 500;
+
+/// Journal records read by one statement: bounds the memory of one answer.
+const TAIL_PAGE: i64 = 200;
+
+/// Reads one snapshot, so that a projector that is still at work cannot move rows and checkpoint in between.
+pub(crate) async fn recover(database: &Database, partition: PartitionId) -> Result<Recovered, StoreError> {
+    let doing = "recovering a partition";
+    let snapshot = database.begin().await.map_err(|error| unavailable(doing, &error))?;
+    let checkpoint = stored_checkpoint(&snapshot, partition).await.map_err(|error| unavailable(doing, &error))?;
+    let checkpoint = checkpoint.map_or(0, |checkpoint| checkpoint.position);
+    let mut sagas = unsettled(&snapshot, partition).await?;
+    let tail = tail(&snapshot, partition, checkpoint).await?;
+    settled_since(&snapshot, &tail, &mut sagas).await?;
+    // It has written nothing; whether cancelling it was answered does not matter.
+    let _ = snapshot.cancel().await;
+
+    let (last_position, last_epoch) = match tail.last() {
+        Some(last) => (last.position, last.epoch),
+        None if checkpoint == 0 => (0, 0),
+        None => {
+            let record = journal::records(database, partition, &[checkpoint]).await?.pop().ok_or_else(|| {
+                StoreError::Damaged(format!(
+                    "partition {partition} has its checkpoint at position {checkpoint}, which is missing"
+                ))
+            })?;
+            (record.position, record.epoch)
+        }
+    };
+    Ok(Recovered { last_position, last_epoch, sagas, tail })
+}
+
+async fn unsettled(snapshot: &Transaction, partition: PartitionId) -> Result<Vec<StoredSaga>, StoreError> {
+    let statement = format!(
+        "SELECT {STATE_COLUMNS} FROM saga WHERE keys CONTAINS $key AND rank > $after ORDER BY rank LIMIT {SAGAS_CHUNK}"
+    );
+    let mut sagas = Vec::new();
+    let mut after = String::new();
+    loop {
+        let mut bindings = Variables::new();
+        bindings.insert("key", unsettled_key(partition));
+        bindings.insert("after", after.clone());
+        let values = snapshot
+            .query_values(&statement, bindings)
+            .await
+            .and_then(|mut rows| rows.take_values(0))
+            .map_err(|error| unavailable("reading unfinished sagas", &error))?;
+        let rows: Vec<StateRow> = from_values("saga", values)?;
+        let Some(last) = rows.last() else { return Ok(sagas) };
+        after.clone_from(&last.rank);
+        for row in rows {
+            sagas.push(row.into_saga()?);
+        }
+    }
+}
+
+/// Rows may be newer than the checkpoint. A saga that has settled since has facts in the tail which its row already
+/// contains: without the row its new owner would see the end of a story without its beginning.
+async fn settled_since(
+    snapshot: &Transaction,
+    tail: &[JournalRecord],
+    sagas: &mut Vec<StoredSaga>,
+) -> Result<(), StoreError> {
+    let mut missing: BTreeSet<SagaId> =
+        tail.iter().flat_map(|record| record.entries.iter().map(|entry| entry.saga_id)).collect();
+    for saga in sagas.iter() {
+        missing.remove(&saga.state.saga_id);
+    }
+    let statement = format!("SELECT {STATE_COLUMNS} FROM $ids");
+    let ids: Vec<RecordId> = missing.into_iter().map(saga_id).collect();
+    for chunk in ids.chunks(SAGAS_CHUNK) {
+        let mut bindings = Variables::new();
+        bindings.insert("ids", Array::from(chunk.to_vec()).into_value());
+        let values = snapshot
+            .query_values(&statement, bindings)
+            .await
+            .and_then(|mut rows| rows.take_values(0))
+            .map_err(|error| unavailable("reading sagas of the journal", &error))?;
+        for row in from_values::<StateRow>("saga", values)? {
+            sagas.push(row.into_saga()?);
+        }
+    }
+    Ok(())
+}
+
+async fn tail(
+    snapshot: &Transaction,
+    partition: PartitionId,
+    checkpoint: u64,
+) -> Result<Vec<JournalRecord>, StoreError> {
+    // Ids sort as arrays: everything of this partition stands before `[partition + 1]`.
+    let statement =
+        format!("SELECT {JOURNAL_COLUMNS} FROM journal:[$partition, $from]..[$partition + 1] LIMIT {TAIL_PAGE}");
+    let mut tail: Vec<JournalRecord> = Vec::new();
+    let mut expected = checkpoint + 1;
+    loop {
+        let mut bindings = Variables::new();
+        bindings.insert("partition", i64::from(partition.0));
+        bindings.insert("from", to_i64("a journal position", expected)?);
+        let values = snapshot
+            .query_values(&statement, bindings)
+            .await
+            .and_then(|mut rows| rows.take_values(0))
+            .map_err(|error| unavailable("reading the journal", &error))?;
+        if values.is_empty() {
+            return Ok(tail);
+        }
+        for row in from_values::<JournalRow>("the journal", values)? {
+            let record = row.into_record()?;
+            if record.position != expected {
+                return Err(StoreError::Damaged(format!(
+                    "partition {partition} has no position {expected}, but position {}",
+                    record.position
+                )));
+            }
+            expected += 1;
+            tail.push(record);
+        }
+    }
+}
+
+/// A saga as it was last projected.
+pub(crate) async fn load(database: &Database, saga: SagaId) -> Result<Option<StoredSaga>, StoreError> {
+    let mut bindings = Variables::new();
+    bindings.insert("id", saga_id(saga));
+    let values = database
+        .query_values(&format!("SELECT {STATE_COLUMNS} FROM $id"), bindings)
+        .await
+        .and_then(|mut rows| rows.take_values(0))
+        .map_err(|error| unavailable("reading a saga", &error))?;
+    from_values::<StateRow>("saga", values)?.pop().map(StateRow::into_saga).transpose()
+}

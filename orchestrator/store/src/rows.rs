@@ -1,0 +1,229 @@
+//! How records look in SurrealDB, and their way to and from the engine's types.
+
+use std::collections::BTreeSet;
+
+use amends_core::state::SagaState;
+use amends_engine::ports::{JournalEntry, JournalRecord, StoreError, StoredSaga};
+use amends_schemas::ids::{PartitionId, SagaId};
+use amends_schemas::saga::{SagaStatus, SagaSummary};
+use serde::{Deserialize, Serialize};
+use surrealdb::types::{Array, Bytes, Datetime, RecordId, RecordIdKey, SurrealValue, Value};
+
+use crate::codec::{self, FORMAT};
+use crate::list::{keys_of, rank_of};
+
+/// The columns that [`JournalRow`] reads.
+pub(crate) const JOURNAL_COLUMNS: &str = "id, epoch, owner, at, format, entries";
+/// The columns that [`StateRow`] reads.
+pub(crate) const STATE_COLUMNS: &str = "id, rank, waiting_for, format, state";
+/// The columns that [`SummaryRow`] reads: no blob.
+pub(crate) const SUMMARY_COLUMNS: &str =
+    "id, rank, definition, version, status, paused, waiting_for, tags, created_at, updated_at";
+
+/// A row of `journal`.
+#[derive(Debug, Clone, PartialEq, SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct JournalRow {
+    pub(crate) id: RecordId,
+    pub(crate) epoch: i64,
+    pub(crate) owner: String,
+    pub(crate) at: Datetime,
+    pub(crate) format: i64,
+    pub(crate) entries: Bytes,
+}
+
+/// A row of `saga`, as it is written.
+#[derive(Debug, Clone, SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct SagaRow {
+    id: RecordId,
+    rank: String,
+    keys: Vec<String>,
+    partition: i64,
+    settled: bool,
+    definition: String,
+    version: i64,
+    status: String,
+    paused: bool,
+    waiting_for: Option<String>,
+    tags: Vec<String>,
+    created_at: Datetime,
+    updated_at: Datetime,
+    format: i64,
+    state: Bytes,
+}
+
+/// A row of `saga`, as it is recovered.
+#[derive(Debug, Clone, SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct StateRow {
+    id: RecordId,
+    pub(crate) rank: String,
+    waiting_for: Option<String>,
+    format: i64,
+    state: Bytes,
+}
+
+/// A row of `saga`, as it is listed.
+#[derive(Debug, Clone, SurrealValue)]
+#[surreal(crate = "surrealdb::types")]
+pub(crate) struct SummaryRow {
+    id: RecordId,
+    pub(crate) rank: String,
+    definition: String,
+    version: i64,
+    status: String,
+    paused: bool,
+    waiting_for: Option<String>,
+    tags: Vec<String>,
+    created_at: Datetime,
+    updated_at: Datetime,
+}
+
+/// What the blob of a saga holds.
+#[derive(Serialize)]
+struct SagaBlobRef<'a> {
+    state: &'a SagaState,
+    positions: &'a [u64],
+}
+
+/// The same, read.
+#[derive(Deserialize)]
+struct SagaBlob {
+    state: SagaState,
+    positions: Vec<u64>,
+}
+
+/// The id of a journal record.
+pub(crate) fn journal_id(partition: PartitionId, position: u64) -> Result<RecordId, StoreError> {
+    let position = to_i64("a journal position", position)?;
+    Ok(RecordId::new("journal", Array::from(vec![i64::from(partition.0), position])))
+}
+
+/// The id of a saga's row.
+pub(crate) fn saga_id(saga_id: SagaId) -> RecordId {
+    RecordId::new("saga", saga_id.to_string())
+}
+
+/// SurrealDB's integers are signed.
+pub(crate) fn to_i64(what: &str, number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError::Invalid(format!("{what} cannot be {number}")))
+}
+
+/// Rows of one statement as one of the types above.
+pub(crate) fn from_values<T: SurrealValue>(table: &str, values: Vec<Value>) -> Result<Vec<T>, StoreError> {
+    let read =
+        |value| T::from_value(value).map_err(|_| StoreError::Damaged(format!("a row of {table} lacks a column")));
+    values.into_iter().map(read).collect()
+}
+
+impl JournalRow {
+    pub(crate) fn new(record: &JournalRecord) -> Result<Self, StoreError> {
+        let what = format_args!("position {} of partition {}", record.position, record.partition).to_string();
+        Ok(Self {
+            id: journal_id(record.partition, record.position)?,
+            epoch: to_i64("an epoch", record.epoch)?,
+            owner: record.owner.clone(),
+            at: record.at.into(),
+            format: i64::from(FORMAT),
+            entries: codec::encode(what, &record.entries)?.into(),
+        })
+    }
+
+    pub(crate) fn position(&self) -> Result<(PartitionId, u64), StoreError> {
+        let numbers = match &self.id.key {
+            RecordIdKey::Array(array) => array.iter().map(|value| value.as_int().copied()).collect::<Vec<_>>(),
+            RecordIdKey::Number(_)
+            | RecordIdKey::String(_)
+            | RecordIdKey::Uuid(_)
+            | RecordIdKey::Object(_)
+            | RecordIdKey::Range(_) => Vec::new(),
+        };
+        match numbers[..] {
+            [Some(partition), Some(position)] => u16::try_from(partition)
+                .ok()
+                .zip(u64::try_from(position).ok())
+                .map(|(partition, position)| (PartitionId(partition), position)),
+            _ => None,
+        }
+        .ok_or_else(|| StoreError::Damaged("a record of the journal has an id that is no [partition, position]".into()))
+    }
+
+    pub(crate) fn into_record(self) -> Result<JournalRecord, StoreError> {
+        let (partition, position) = self.position()?;
+        let what = format!("position {position} of partition {partition}");
+        let entries: Vec<JournalEntry> = codec::decode(&what, self.format, &self.entries)?;
+        let epoch =
+            u64::try_from(self.epoch).map_err(|_| StoreError::Damaged(format!("{what} has a negative epoch")))?;
+        Ok(JournalRecord { partition, position, epoch, owner: self.owner, at: self.at.into(), entries })
+    }
+}
+
+impl SagaRow {
+    pub(crate) fn new(partition: PartitionId, saga: &StoredSaga) -> Result<Self, StoreError> {
+        let state = &saga.state;
+        let blob = SagaBlobRef { state, positions: &saga.positions };
+        Ok(Self {
+            id: saga_id(state.saga_id),
+            rank: rank_of(state.created_at, state.saga_id),
+            keys: keys_of(partition, state),
+            partition: i64::from(partition.0),
+            settled: state.is_settled(),
+            definition: state.definition.name.to_string(),
+            version: i64::from(state.definition.version),
+            status: state.status.as_str().to_owned(),
+            paused: state.paused,
+            waiting_for: saga.waiting_for.clone(),
+            tags: state.tags.iter().cloned().collect(),
+            created_at: state.created_at.into(),
+            updated_at: state.updated_at.into(),
+            format: i64::from(FORMAT),
+            state: codec::encode(format_args!("saga {}", state.saga_id), &blob)?.into(),
+        })
+    }
+}
+
+impl StateRow {
+    pub(crate) fn into_saga(self) -> Result<StoredSaga, StoreError> {
+        let saga_id = saga_id_of(&self.id)?;
+        let blob: SagaBlob = codec::decode(format_args!("the row of saga {saga_id}"), self.format, &self.state)?;
+        Ok(StoredSaga { state: blob.state, positions: blob.positions, waiting_for: self.waiting_for })
+    }
+}
+
+impl SummaryRow {
+    pub(crate) fn into_summary(self) -> Result<SagaSummary, StoreError> {
+        let saga_id = saga_id_of(&self.id)?;
+        let status = SagaStatus::ALL.into_iter().find(|status| status.as_str() == self.status).ok_or_else(|| {
+            StoreError::Damaged(format!(
+                "the row of saga {saga_id} has status {}, which this version does not know",
+                self.status
+            ))
+        })?;
+        let version = u32::try_from(self.version)
+            .map_err(|_| StoreError::Damaged(format!("the row of saga {saga_id} has version {}", self.version)))?;
+        Ok(SagaSummary {
+            saga_id,
+            definition: self.definition,
+            version,
+            status,
+            paused: self.paused,
+            waiting_for: self.waiting_for,
+            tags: self.tags.into_iter().collect::<BTreeSet<_>>(),
+            created_at: self.created_at.into(),
+            updated_at: self.updated_at.into(),
+        })
+    }
+}
+
+fn saga_id_of(id: &RecordId) -> Result<SagaId, StoreError> {
+    match &id.key {
+        RecordIdKey::String(text) => text.parse().ok(),
+        RecordIdKey::Number(_)
+        | RecordIdKey::Uuid(_)
+        | RecordIdKey::Array(_)
+        | RecordIdKey::Object(_)
+        | RecordIdKey::Range(_) => None,
+    }
+    .ok_or_else(|| StoreError::Damaged("a row of saga has an id that is no saga's id".into()))
+}

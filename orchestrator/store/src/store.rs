@@ -1,0 +1,74 @@
+//! The store itself: one method, one file beside this one.
+
+use amends_database::{Database, DatabaseError};
+use amends_engine::ports::{JournalRecord, Recovered, Store, StoreError, StoredSaga};
+use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
+use amends_schemas::saga::{ListSagas, Page, SagaSummary};
+use async_trait::async_trait;
+
+use crate::project::Checkpoint;
+use crate::{deployment, journal, list, project, recover, schema};
+
+/// The journal and its view in one SurrealDB database, embedded or remote. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SurrealStore {
+    database: Database,
+}
+
+impl SurrealStore {
+    /// Defines the tables that are missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn open(database: Database) -> Result<Self, StoreError> {
+        schema::define(&database).await?;
+        Ok(Self { database })
+    }
+}
+
+/// What the caller should try again. Errors that are our own mistake land here as well: for a journal, stopping to answer is
+/// right, and the text tells people why.
+pub(crate) fn unavailable(doing: &str, error: &DatabaseError) -> StoreError {
+    StoreError::Unavailable(format!("{doing}: {error}"))
+}
+
+#[async_trait]
+impl Store for SurrealStore {
+    async fn establish(
+        &self,
+        requested: Option<PartitionCount>,
+        default: PartitionCount,
+    ) -> Result<PartitionCount, StoreError> {
+        deployment::establish(&self.database, requested, default).await
+    }
+
+    async fn recover(&self, partition: PartitionId) -> Result<Recovered, StoreError> {
+        recover::recover(&self.database, partition).await
+    }
+
+    async fn append(&self, record: &JournalRecord) -> Result<(), StoreError> {
+        journal::append(&self.database, record).await
+    }
+
+    async fn project(
+        &self,
+        partition: PartitionId,
+        epoch: u64,
+        checkpoint: u64,
+        sagas: &[StoredSaga],
+    ) -> Result<(), StoreError> {
+        project::project(&self.database, partition, Checkpoint { epoch, position: checkpoint }, sagas).await
+    }
+
+    async fn load(&self, saga_id: SagaId) -> Result<Option<StoredSaga>, StoreError> {
+        recover::load(&self.database, saga_id).await
+    }
+
+    async fn list(&self, query: &ListSagas) -> Result<Page<SagaSummary>, StoreError> {
+        list::list(&self.database, query).await
+    }
+
+    async fn records(&self, partition: PartitionId, positions: &[u64]) -> Result<Vec<JournalRecord>, StoreError> {
+        journal::records(&self.database, partition, positions).await
+    }
+}

@@ -1,0 +1,102 @@
+//! A store in a fresh folder, and sagas made by hand.
+#![allow(dead_code, reason = "each test file uses its share")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use amends_core::definition::DefinitionRef;
+use amends_core::event::{Event, Fact};
+use amends_core::state::{SagaState, StepState};
+use amends_database::{Database, Location};
+use amends_engine::ports::{JournalEntry, JournalRecord, StoredSaga};
+use amends_schemas::ids::{PartitionId, SagaId};
+use amends_schemas::saga::SagaStatus;
+use amends_store::SurrealStore;
+use anyhow::{Context, Result};
+use chrono::{DateTime, TimeZone, Utc};
+use serde_json::json;
+use uuid::Uuid;
+
+/// Each test ends within this.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Runs one test with a fresh folder and a deadline.
+pub fn check<F, Fut>(test: F) -> Result<()>
+where
+    F: FnOnce(tempfile::TempDir) -> Fut,
+    Fut: Future<Output = Result<()>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime
+        .block_on(async { tokio::time::timeout(DEADLINE, test(tempfile::tempdir()?)).await.context("the test hangs")? })
+}
+
+pub async fn database(folder: &Path) -> Result<Database> {
+    Ok(Database::open(&Location::Embedded(folder.join("journal")), "amends", "journal").await?)
+}
+
+pub async fn store(folder: &Path) -> Result<SurrealStore> {
+    Ok(SurrealStore::open(database(folder).await?).await?)
+}
+
+pub fn at(second: i64) -> DateTime<Utc> {
+    Utc.timestamp_opt(1_790_000_000 + second, 123_456_789).unwrap()
+}
+
+/// The n-th saga.
+pub fn id(n: u128) -> SagaId {
+    SagaId(Uuid::from_u128(0x0193_a1de_7d41_7cc1_9b5e_0000_0000_0000 + n))
+}
+
+pub fn definition(name: &str) -> DefinitionRef {
+    DefinitionRef { name: name.into(), version: 1, hash: "0".repeat(64).into() }
+}
+
+/// A record with one fact of one saga.
+pub fn record(partition: u16, position: u64, epoch: u64, owner: &str) -> JournalRecord {
+    let started = Fact::SagaStarted {
+        definition: definition("registration"),
+        input: json!({"n": position, "nested": {"list": [1, null, "x", 0.5, u64::MAX]}}),
+        tags: ["event:1".to_owned()].into(),
+        deadline_at: None,
+    };
+    JournalRecord {
+        partition: PartitionId(partition),
+        position,
+        epoch,
+        owner: owner.to_owned(),
+        at: at(i64::try_from(position).unwrap()),
+        entries: vec![JournalEntry {
+            saga_id: id(u128::from(position)),
+            events: vec![Event { at: at(1), fact: started }, Event { at: at(2), fact: Fact::StepSkipped { step: 0 } }],
+        }],
+    }
+}
+
+/// The n-th saga, created in the n-th second.
+pub fn saga(n: u128, status: SagaStatus, name: &str, tags: &[&str]) -> StoredSaga {
+    let created_at = at(i64::try_from(n).unwrap());
+    StoredSaga {
+        state: SagaState {
+            saga_id: id(n),
+            definition: definition(name),
+            input: json!({"n": 1, "email": "ada@example.org"}),
+            tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+            status,
+            reason: None,
+            paused: n % 2 == 1,
+            deadline_at: Some(at(9_999_999)),
+            deadline_passed: false,
+            pivot_passed: false,
+            cancel: None,
+            steps: vec![StepState::pending(); 3],
+            succeeded: vec![0, 1],
+            output: None,
+            created_at,
+            updated_at: created_at,
+            event_count: 3,
+        },
+        positions: vec![1, 2, 3],
+        waiting_for: (!status.is_final()).then(|| format!("waiting for {n}")),
+    }
+}
