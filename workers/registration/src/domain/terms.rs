@@ -80,7 +80,7 @@ impl Terms {
         let back = match self.cancellation {
             CancellationPolicy::Full => Some(paid),
             // A fee in another currency cannot be taken off the price; the person must not suffer from it.
-            CancellationPolicy::Fee { fee } => paid.checked_sub(fee).map_or(Some(paid), |rest| Some(rest)),
+            CancellationPolicy::Fee { fee } => paid.checked_sub(fee).map_or(Some(paid), Some),
             CancellationPolicy::Deadline { deadline_hours } => {
                 let until = starts_at.checked_sub_signed(TimeDelta::hours(i64::from(deadline_hours)));
                 (until.is_some_and(|until| requested_at <= until)).then_some(paid)
