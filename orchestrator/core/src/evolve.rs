@@ -39,7 +39,7 @@ pub fn begin(definition: &Definition, saga_id: SagaId, event: &Event) -> Option<
 /// have, or a second `SagaStarted`, is only counted.
 pub fn evolve(state: &mut SagaState, event: &Event) {
     state.updated_at = event.at;
-    state.event_count += 1;
+    state.event_count = state.event_count.saturating_add(1);
     match &event.fact {
         Fact::SagaStarted { .. } => {}
         Fact::StepSkipped { step }
@@ -122,6 +122,9 @@ fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
         Fact::RetryScheduled { operation, until, error, in_doubt, .. } => {
             if error.is_some() {
                 step.error.clone_from(error);
+            }
+            if *operation == Operation::Do && !in_doubt {
+                step.retries = step.retries.saturating_add(1);
             }
             step.phase = Phase::BackingOff { operation: *operation, until: *until, in_doubt: *in_doubt };
         }

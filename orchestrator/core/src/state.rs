@@ -101,6 +101,8 @@ pub struct StepState {
     pub phase: Phase,
     /// Attempts of each operation so far.
     pub attempts: Attempts,
+    /// How many attempts of its `do` ended in a clean retry: these alone spend its budget, doubts have their own.
+    pub retries: u32,
     /// How it succeeded.
     pub outcome: Option<String>,
     /// What it returned.
@@ -184,6 +186,7 @@ impl StepState {
         Self {
             phase: Phase::Pending,
             attempts: Attempts { r#do: 0, undo: 0, probe: 0 },
+            retries: 0,
             outcome: None,
             output: None,
             error: None,

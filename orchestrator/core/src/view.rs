@@ -152,7 +152,8 @@ fn step_sentence(step: &Step, now: &StepState) -> Option<String> {
             "step `{name}`: backing off until {}{} (attempt {} of {})",
             rfc3339(*until),
             after(now.error.as_ref()),
-            attempt(Operation::Do).saturating_add(1),
+            // Of the budget: attempts that ended in doubt do not spend it.
+            now.retries.saturating_add(1),
             step.retry.attempts
         ),
         Phase::BackingOff { operation: Operation::Do, until, in_doubt: true } => {

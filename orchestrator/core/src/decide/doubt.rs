@@ -9,8 +9,8 @@ use crate::backoff::backoff;
 use crate::definition::OnUnknown;
 use crate::event::{DoubtCause, Fact};
 
-/// Most attempts of a `do`, and most of a probe, that a doubt may cost before a person is asked; more only where the step's
-/// own budget is larger. With the usual backoff of ten to thirty seconds this outlasts a night's outage.
+/// Most attempts of a `do`, and most of a probe, that doubts may cost before a person is asked. Clean retries do not count.
+/// With the usual timeouts and backoffs, ten to thirty seconds each, this outlasts an outage of some hours.
 pub const DOUBT_ATTEMPTS_MAX: u32 = 1_000;
 
 impl Turn<'_> {
@@ -49,8 +49,9 @@ impl Turn<'_> {
         after: Duration,
     ) {
         let Some((step, state)) = self.step(index) else { return };
-        let attempt = state.attempts.of(operation);
-        if attempt >= DOUBT_ATTEMPTS_MAX.max(step.retry.attempts) {
+        let clean = if operation == Operation::Do { state.retries } else { 0 };
+        let attempt = state.attempts.of(operation).saturating_sub(clean);
+        if attempt >= DOUBT_ATTEMPTS_MAX {
             self.record(Fact::StepStuck { step: index, operation, error: spent, in_doubt: true });
             return;
         }

@@ -111,12 +111,12 @@ impl Turn<'_> {
     fn do_again(&mut self, index: usize, error: StepError, after_ms: Option<u64>) {
         let Some((step, state)) = self.step(index) else { return };
         let policy = retry_of(step, Operation::Do);
-        let attempt = state.attempts.r#do;
+        let spent = state.retries.saturating_add(1);
         let worth_it = policy.only.is_empty() || policy.only.contains(&error.code);
-        if !worth_it || attempt >= policy.attempts {
+        if !worth_it || spent >= policy.attempts {
             return self.fail(index, error);
         }
-        let wait = backoff(policy, self.state.saga_id, index, attempt).max(after(after_ms));
+        let wait = backoff(policy, self.state.saga_id, index, spent).max(after(after_ms));
         let until = later(self.now, wait);
         self.record(Fact::RetryScheduled {
             step: index,

@@ -101,4 +101,41 @@ mod tests {
         assert_eq!(library.iter().count(), documents.len());
         assert!(library.find("registration", Some(1)).is_some_and(|definition| definition.cancel_with.is_some()));
     }
+
+    const FORWARD: &str = "
+saga: back
+version: 1
+title: t
+input: {type: object, required: [registration_id], additionalProperties: false, properties: {registration_id: {}}}
+steps:
+  - {name: a, call: registration.confirm@1, kind: pivot, input: {registration_id: /input/registration_id}}
+";
+
+    fn there(cancel_with: &str) -> String {
+        FORWARD
+            .replace("saga: back", "saga: there")
+            .replace("title: t", &format!("title: t\ncancel_with: {cancel_with}"))
+    }
+
+    /// Reads the documents and expects exactly these codes.
+    #[track_caller]
+    fn check(documents: &[(&str, &str)], want: &[&str]) {
+        let contracts = contracts().expect("all valid");
+        let findings = parse_library(documents.iter().copied(), &contracts).map(|_| ()).err().unwrap_or_default();
+        assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), want, "{findings:#?}");
+    }
+
+    #[test]
+    fn documents_must_fit_their_names_and_each_other() {
+        let good = there("{saga: back, input: {registration_id: /input/registration_id}}");
+        check(&[("any/back/v1.yaml", FORWARD), ("there/v1.yaml", &good)], &[]);
+        check(&[("back/v2.yaml", FORWARD)], &["file_name"]);
+        check(&[("front/v1.yaml", FORWARD)], &["file_name"]);
+        check(&[("there/v1.yaml", &good)], &["unknown_saga"]);
+        let other = FORWARD.replace("title: t", "title: other");
+        check(&[("back/v1.yaml", FORWARD), ("x/back/v1.yaml", &other)], &["duplicate_definition"]);
+        let wrong = there("{saga: back, input: {registration: /input/registration_id}}");
+        check(&[("back/v1.yaml", FORWARD), ("there/v1.yaml", &wrong)], &["unknown_input", "missing_input"]);
+        check(&[("back/v1.yaml", "saga: [")], &["yaml_syntax"]);
+    }
 }

@@ -28,8 +28,30 @@ fn a_clean_answer_ends_the_doubt() {
         start => started; seat do#1 till 10s
         10s tick => seat in doubt, do timed out; seat do again at 11s in doubt
         11s tick => seat do#2 till 21s
-        12s seat do#2 retry busy => seat do again at 14s
+        12s seat do#2 retry busy => seat do again at 13s
         cancel => cancel requested; seat failed busy; back cancelled; compensated cancelled; told compensating
+    ",
+    );
+}
+
+#[test]
+fn doubts_do_not_spend_the_budget_of_clean_retries() {
+    check(
+        PAID,
+        "
+        start => started; seat do#1 till 10s
+        seat do#1 unknown => seat in doubt, do reported; seat do again at 1s in doubt
+        1s tick => seat do#2 till 11s
+        seat do#2 unknown => seat in doubt, do reported; seat do again at 3s in doubt
+        3s tick => seat do#3 till 13s
+        seat do#3 retry busy => seat do again at 4s
+        waiting => step `seat`: backing off until 2026-01-02T10:00:04Z after busy: a test's (attempt 2 of 3)
+        4s tick => seat do#4 till 14s
+        seat do#4 retry busy => seat do again at 6s
+        6s tick => seat do#5 till 16s
+        seat do#5 unknown => seat in doubt, do reported; seat do again at 10s in doubt
+        10s tick => seat do#6 till 20s
+        seat do#6 retry busy => seat failed busy; back failed; compensated failed
     ",
     );
 }
