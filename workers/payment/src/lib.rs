@@ -21,3 +21,4 @@ pub mod steps;
 pub mod webhook;
 
 pub use context::{NAME, Settings, context};
+pub use repository::PruneWebhooks;
