@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use tracing::{Instrument, Span, error, field, info, info_span};
+use tracing::{Instrument, Span, debug, error, field, info, info_span};
 
 use crate::problems::{ApiProblem, ProblemCode};
 use crate::state::Api;
@@ -21,6 +21,9 @@ const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
 
 /// Label of requests that match no route: their paths are the callers' invention.
 const UNMATCHED: &str = "unmatched";
+
+/// Asked by machines every few seconds: they would drown what people look for in the log.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Span, access log and figures.
 pub async fn observe(State(api): State<Api>, request: Request, next: Next) -> Response {
@@ -59,7 +62,11 @@ fn log(span: &Span, method: &str, route: &str, response: &Response, took_ms: f64
     let _entered = span.enter();
     let status = response.status().as_u16();
     let code = response.extensions().get::<ProblemCode>().map(|code| code.0.as_str());
-    info!(target: "amends_api::access", method, route, status, code, took_ms, "request answered");
+    if PROBES.contains(&route) {
+        debug!(target: "amends_api::access", method, route, status, code, took_ms, "request answered");
+    } else {
+        info!(target: "amends_api::access", method, route, status, code, took_ms, "request answered");
+    }
 }
 
 /// The bounds.

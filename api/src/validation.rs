@@ -30,7 +30,7 @@ pub struct Attendee {
     #[schema(min_length = 1, max_length = 200, example = "Ada Lovelace")]
     pub name: String,
     /// Where the confirmation goes.
-    #[schema(max_length = 254, example = "ada@example.org")]
+    #[schema(pattern = r"^[^@\s]+@[^@\s]+$", max_length = 254, example = "ada@example.org")]
     pub email: String,
     /// The language to write in.
     #[schema(pattern = "^[a-z]{2}(-[A-Z]{2})?$", example = "fr-FR")]

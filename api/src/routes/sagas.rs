@@ -31,7 +31,7 @@ const BY_DEFAULT: &str = "api";
 #[serde(deny_unknown_fields)]
 pub struct NewSaga {
     /// The definition's name.
-    #[schema(example = "registration")]
+    #[schema(pattern = "^[a-z][a-z0-9_-]{0,63}$", example = "registration")]
     pub definition: String,
     /// Its version; the newest unless given.
     #[schema(minimum = 1)]
