@@ -7,6 +7,8 @@ mod step;
 mod subscriber;
 
 pub(crate) use conflict::{CONFLICT_ATTEMPTS_MAX, jittered, pause_after_conflict};
-pub(crate) use endpoint::{EndpointServer, ServeEndpoint, answer_request, serve_request};
+#[cfg(feature = "testing")]
+pub(crate) use endpoint::serve_request;
+pub(crate) use endpoint::{EndpointServer, ServeEndpoint, answer_request};
 pub(crate) use step::{ServeStep, Served, StepServer, serve_command};
 pub(crate) use subscriber::{Heard, ServeSubscriber, SubscriberServer, hear};
