@@ -1,5 +1,26 @@
 //! The partition loop: await one input, drain what else is ready, decide, append once, then act.
 //!
-//! * [`ports`]: what the engine needs of a store and of a transport.
+//! [`Engine::start`] tries for every partition of a deployment. For each one whose lease it gets it replays the journal,
+//! appends a record of a new epoch (which fences the owner before), sets everything under way going again, and runs the loop
+//! until it is stopped or fenced. What the engine needs of the world stands in [`ports`].
+//!
+//! * [`ports`]: what the engine needs of a store, of a transport and of leases.
+//! * [`Engine`], [`PartitionHandle`]: running partitions and putting requests to them.
+//! * [`request`]: what can be asked of a partition.
+//! * [`status`]: how partitions stand, for readiness.
+//! * [`EngineSettings`]: every bound and delay, with its reason.
 
+mod dispatcher;
+mod engine;
+mod handle;
+mod partition;
 pub mod ports;
+mod projector;
+pub mod request;
+mod settings;
+pub mod status;
+mod timers;
+
+pub use engine::{Engine, EngineParts, Front};
+pub use handle::PartitionHandle;
+pub use settings::EngineSettings;

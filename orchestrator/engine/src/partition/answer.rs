@@ -1,0 +1,169 @@
+//! What is done once a round is committed: answers, dispatches, timers, changes for watchers.
+
+use std::sync::Arc;
+
+use amends_core::decide::{Effect, command_of, resume};
+use amends_core::definition::Definition;
+use amends_core::view::{history_entry, view};
+use amends_schemas::ids::{PartitionId, SagaId};
+use amends_schemas::problem::{Problem, ProblemKind};
+use amends_schemas::saga::{HistoryEntry, SagaView};
+
+use super::decide::definition_missing;
+use super::round::After;
+use super::run::Partition;
+use crate::dispatcher::Job;
+use crate::ports::{JournalEntry, Store};
+
+/// Records read at once for a history; each may hold a whole round of facts.
+const HISTORY_RECORDS_AT_ONCE: usize = 64;
+
+impl Partition {
+    /// Notes what the committed record changed.
+    pub(super) fn committed(&mut self, entries: &[JournalEntry]) {
+        for entry in entries {
+            self.memory.touch(entry.saga_id, self.position);
+            if self.watches.is_watched(entry.saga_id)
+                && let Ok(view) = self.view(entry.saga_id)
+            {
+                // Full: the watcher learns of a later change, or reads it.
+                let _ = self.changes.try_send(view);
+            }
+        }
+    }
+
+    pub(super) fn act(&mut self, after: After) {
+        match after {
+            After::Effects { saga_id, effects, traceparent } => self.execute(saga_id, effects, traceparent.as_ref()),
+            After::View { saga_id, respond } => respond(self.view(saga_id)),
+            After::History { saga_id, respond } => match self.history_parts(saga_id) {
+                Ok((definition, positions)) => {
+                    let reading = History {
+                        store: Arc::clone(&self.store),
+                        partition: self.partition,
+                        saga_id,
+                        definition,
+                        positions,
+                        facts_max: self.settings.history_facts_max,
+                    };
+                    tokio::spawn(async move { respond(reading.read().await) });
+                }
+                Err(problem) => respond(Err(problem)),
+            },
+            After::Cancelled { result, respond } => respond(result),
+            After::Committed { respond } => respond(Ok(())),
+        }
+    }
+
+    fn execute(&mut self, saga_id: SagaId, effects: Vec<Effect>, traceparent: Option<&Arc<str>>) {
+        for effect in effects {
+            match effect {
+                Effect::Dispatch { step } => self.dispatch(saga_id, step, traceparent),
+                Effect::StartForward { request } => {
+                    self.send(Job::Forward { cancelled: saga_id, request, traceparent: traceparent.cloned() });
+                }
+                Effect::WakeAt { at } => self.arm(saga_id, at),
+            }
+        }
+    }
+
+    fn dispatch(&self, saga_id: SagaId, step: usize, traceparent: Option<&Arc<str>>) {
+        let Some(entry) = self.memory.get(saga_id) else { return };
+        let Some(definition) = &entry.definition else { return };
+        // None when a later input of the same round has already moved the step on.
+        if let Some(command) = command_of(definition, &entry.state, step, &self.reply_to) {
+            let dispatch = Arc::clone(&self.dispatch_id);
+            self.send(Job::Command { command, dispatch, traceparent: traceparent.cloned() });
+        }
+    }
+
+    fn send(&self, job: Job) {
+        if self.jobs.send(job).is_err() {
+            tracing::error!(partition = %self.partition, "the dispatcher has ended before its partition");
+        }
+    }
+
+    /// Does again what every saga has under way: after a takeover with its timers, and when a stream was lost.
+    pub(super) fn resume_all(&mut self) {
+        let resumed: Vec<(SagaId, Vec<Effect>, Option<Arc<str>>)> = self
+            .memory
+            .iter()
+            .filter_map(|(saga_id, entry)| {
+                let definition = entry.definition.as_ref()?;
+                let effects = resume(definition, &entry.state);
+                (!effects.is_empty()).then(|| (*saga_id, effects, entry.traceparent.clone()))
+            })
+            .collect();
+        for (saga_id, effects, traceparent) in resumed {
+            self.execute(saga_id, effects, traceparent.as_ref());
+        }
+    }
+
+    /// Publishes everything in flight again under ids that the streams have not seen.
+    pub(super) fn redispatch(&mut self) {
+        self.sweeps += 1;
+        self.dispatch_id = format!("e{}.{}", self.epoch, self.sweeps).into();
+        tracing::info!(partition = %self.partition, dispatch = %self.dispatch_id,
+            "dispatching everything in flight again");
+        self.resume_all();
+    }
+
+    fn view(&self, saga_id: SagaId) -> Result<SagaView, Problem> {
+        let entry = self
+            .memory
+            .get(saga_id)
+            .ok_or_else(|| Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")))?;
+        let definition = entry.definition.as_ref().ok_or_else(|| definition_missing(entry))?;
+        Ok(view(definition, &entry.state))
+    }
+
+    fn history_parts(&self, saga_id: SagaId) -> Result<(Arc<Definition>, Vec<u64>), Problem> {
+        let entry = self
+            .memory
+            .get(saga_id)
+            .ok_or_else(|| Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")))?;
+        let definition = entry.definition.as_ref().ok_or_else(|| definition_missing(entry))?;
+        if entry.state.event_count > self.settings.history_facts_max as u64 {
+            return Err(too_long(entry.state.event_count));
+        }
+        Ok((Arc::clone(definition), entry.positions.clone()))
+    }
+}
+
+/// Reads one saga's facts back from the journal.
+struct History {
+    store: Arc<dyn Store>,
+    partition: PartitionId,
+    saga_id: SagaId,
+    definition: Arc<Definition>,
+    positions: Vec<u64>,
+    facts_max: usize,
+}
+
+impl History {
+    async fn read(self) -> Result<Vec<HistoryEntry>, Problem> {
+        let mut facts = Vec::new();
+        for positions in self.positions.chunks(HISTORY_RECORDS_AT_ONCE) {
+            let records = self.store.records(self.partition, positions).await.map_err(|error| {
+                tracing::warn!(saga.id = %self.saga_id, %error, "a history cannot be read");
+                Problem::unavailable("store_unavailable", "the database cannot answer")
+            })?;
+            for entry in records.iter().flat_map(|record| &record.entries) {
+                if entry.saga_id != self.saga_id {
+                    continue;
+                }
+                for event in &entry.events {
+                    facts.push(history_entry(&self.definition, facts.len() as u64 + 1, event));
+                }
+            }
+            if facts.len() > self.facts_max {
+                return Err(too_long(facts.len() as u64));
+            }
+        }
+        Ok(facts)
+    }
+}
+
+fn too_long(fact_count: u64) -> Problem {
+    Problem::new(ProblemKind::TooLarge, "history_too_long", format!("this saga has {fact_count} facts"))
+}

@@ -1,0 +1,309 @@
+//! Each input, decided in memory. Nothing here is told to anybody before it is committed.
+
+use std::sync::Arc;
+
+use amends_core::accept::accept;
+use amends_core::decide::{self, Decision, Input};
+use amends_schemas::command::{Reply, StepError, StepResult};
+use amends_schemas::ids::SagaId;
+use amends_schemas::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX, STEP_OUTPUT_BYTES_MAX};
+use amends_schemas::problem::Problem;
+use amends_schemas::saga::{CancelSaga, SagaView, StartSaga};
+
+use super::memory::Entry;
+use super::round::{After, Round};
+use super::run::Partition;
+use crate::request::{Ask, Internal, Origin, Request, Respond};
+
+/// Whether a saga is known, once memory and the projector's queue have been looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Elsewhere {
+    /// Only the view can tell; it has to be read first.
+    Unread,
+    /// It was read: there is no such saga.
+    Absent,
+}
+
+impl Partition {
+    /// Decides a request, or has the saga it names read first.
+    pub(super) fn request(&mut self, round: &mut Round, request: Request) {
+        round.input_count += 1;
+        round.bytes += request.bytes;
+        let saga_id = request.ask.saga_id();
+        if saga_id.partition(self.partition_count) != self.partition {
+            let problem = Problem::invalid(
+                "wrong_partition",
+                format!("saga {saga_id} belongs to partition {}", saga_id.partition(self.partition_count)),
+            );
+            return request.ask.refuse(problem);
+        }
+        self.request_knowing(round, request, Elsewhere::Unread);
+    }
+
+    fn request_knowing(&mut self, round: &mut Round, request: Request, elsewhere: Elsewhere) {
+        let saga_id = request.ask.saga_id();
+        if let Some(waiting) = self.loading.get_mut(&saga_id) {
+            waiting.push(request);
+            return;
+        }
+        let here = self.memory.recall(saga_id, &self.library);
+        if !here && elsewhere == Elsewhere::Unread {
+            return self.load(saga_id, request);
+        }
+        let Request { ask, origin, bytes } = request;
+        let span = origin.span.clone();
+        let _entered = span.as_ref().map(tracing::Span::enter);
+        match ask {
+            Ask::Start(start, respond) => self.start(round, start, origin, respond),
+            ask if !here => {
+                if let Ask::Reply(reply, _) = &ask {
+                    tracing::warn!(saga.id = %saga_id, step.name = reply.step, partition = %self.partition,
+                        "a worker answers for a saga that is not in the journal");
+                }
+                ask.refuse(Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")));
+            }
+            Ask::Get(saga_id, respond) => round.after.push(After::View { saga_id, respond }),
+            Ask::History(saga_id, respond) => round.after.push(After::History { saga_id, respond }),
+            Ask::Watch(saga_id, respond) => self.watch(round, saga_id, respond),
+            Ask::Cancel(cancel, respond) => {
+                if let Err(problem) = check_cancel(&cancel) {
+                    return respond(Err(problem));
+                }
+                match self.decide(round, saga_id, Input::Cancel { by: cancel.by, reason: cancel.reason }, origin) {
+                    Ok(decision) => {
+                        let result = decision.unwrap_or_else(|| {
+                            Err(Problem::internal("cancel_undecided", "the core did not say what cancelling did"))
+                        });
+                        round.after.push(After::Cancelled { result, respond });
+                    }
+                    Err(problem) => respond(Err(problem)),
+                }
+            }
+            Ask::Reply(reply, respond) => {
+                let Reply { step, operation, attempt, result, .. } = bounded(reply, bytes);
+                match self.decide(round, saga_id, Input::Reply { step, operation, attempt, result }, origin) {
+                    Ok(_) => round.after.push(After::Committed { respond }),
+                    Err(problem) => respond(Err(problem)),
+                }
+            }
+        }
+    }
+
+    /// Decides what the partition's own helpers report.
+    pub(super) fn internal(&mut self, round: &mut Round, internal: Internal) {
+        match internal {
+            Internal::Loaded { saga_id, result } => {
+                let waiting = self.loading.remove(&saga_id).unwrap_or_default();
+                match result {
+                    Ok(found) => {
+                        if let Some(stored) = found {
+                            let entry = Entry::of_stored(stored, &self.library);
+                            self.memory.visit(entry);
+                        }
+                        for request in waiting {
+                            self.request_knowing(round, request, Elsewhere::Absent);
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(saga.id = %saga_id, %error, "a saga cannot be read from the view");
+                        for request in waiting {
+                            request.ask.refuse(Problem::unavailable("store_unavailable", "the database cannot answer"));
+                        }
+                    }
+                }
+            }
+            Internal::ForwardAnswered { saga_id, result } => {
+                let input = Input::ForwardCancellationAnswered { result };
+                self.decide_if_here(round, saga_id, input);
+            }
+            Internal::CommandRefused { reply } => {
+                let Reply { saga_id, step, operation, attempt, result } = reply;
+                self.decide_if_here(round, saga_id, Input::Reply { step, operation, attempt, result });
+            }
+            Internal::Projected { result } => self.projection_ended(result),
+            Internal::Redispatch => self.redispatch(),
+            Internal::ProveOwnership => round.must_write = true,
+        }
+    }
+
+    /// An answer from within to a saga that waits for it; one that has left memory no longer does.
+    fn decide_if_here(&mut self, round: &mut Round, saga_id: SagaId, input: Input) {
+        if self.memory.get(saga_id).is_some()
+            && let Err(problem) = self.decide(round, saga_id, input, Origin::default())
+        {
+            tracing::warn!(saga.id = %saga_id, %problem, "an answer cannot be decided upon");
+        }
+    }
+
+    fn start(&mut self, round: &mut Round, start: StartSaga, origin: Origin, respond: Respond<SagaView>) {
+        let saga_id = start.saga_id;
+        if let Some(entry) = self.memory.get(saga_id) {
+            let known = &entry.state;
+            let same = *known.definition.name == *start.definition
+                && start.version.is_none_or(|version| version == known.definition.version)
+                && known.input == start.input
+                && known.tags == start.tags;
+            if same {
+                round.after.push(After::View { saga_id, respond });
+            } else {
+                respond(Err(Problem::conflict(
+                    "idempotency_conflict",
+                    format!("saga {saga_id} was started with another definition, input or tags"),
+                )));
+            }
+            return;
+        }
+        let Some(definition) = self.library.find(&start.definition, start.version).map(Arc::clone) else {
+            let name: String = start.definition.chars().take(NAME_BYTES_MAX).collect();
+            let version = start.version.map(|version| format!("@{version}")).unwrap_or_default();
+            return respond(Err(Problem::not_found(
+                "definition_not_found",
+                format!("there is no definition {name}{version}"),
+            )));
+        };
+        if let Err(problem) = accept(&definition, &start.input, &start.tags) {
+            return respond(Err(problem));
+        }
+        let (state, decision) = decide::start(&definition, saga_id, start.input, start.tags, round.now);
+        tracing::debug!(saga.id = %saga_id, saga.definition = %definition.reference, "a saga is accepted");
+        let mut entry = Entry::new(state, Some(definition), Vec::new());
+        entry.traceparent.clone_from(&origin.traceparent);
+        self.memory.insert(entry);
+        self.keep(round, saga_id, decision, origin.traceparent);
+        round.after.push(After::View { saga_id, respond });
+    }
+
+    fn watch(&mut self, round: &mut Round, saga_id: SagaId, respond: Respond<SagaView>) {
+        if self.watches.add(saga_id, self.settings.watch, self.settings.watches_max) {
+            round.after.push(After::View { saga_id, respond });
+        } else {
+            respond(Err(Problem::unavailable("too_many_watches", "too many sagas are watched; read it instead")));
+        }
+    }
+
+    /// Decides one input of a saga in memory. What cancelling did is handed back, for the other inputs there is none.
+    fn decide(
+        &mut self,
+        round: &mut Round,
+        saga_id: SagaId,
+        input: Input,
+        origin: Origin,
+    ) -> Result<Option<Result<amends_schemas::saga::Cancellation, Problem>>, Problem> {
+        let Some(entry) = self.memory.get_mut(saga_id) else {
+            return Err(Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")));
+        };
+        let Some(definition) = &entry.definition else { return Err(definition_missing(entry)) };
+        let mut decision = decide::decide(definition, &mut entry.state, input, round.now);
+        if origin.traceparent.is_some() && !decision.events.is_empty() {
+            entry.traceparent.clone_from(&origin.traceparent);
+        }
+        let traceparent = origin.traceparent.or_else(|| entry.traceparent.clone());
+        let cancellation = decision.cancellation.take();
+        tracing::debug!(saga.id = %saga_id, fact_count = decision.events.len(), status = entry.state.status.as_str(),
+            "decided");
+        self.keep(round, saga_id, decision, traceparent);
+        Ok(cancellation)
+    }
+
+    fn keep(&mut self, round: &mut Round, saga_id: SagaId, decision: Decision, traceparent: Option<Arc<str>>) {
+        round.add(saga_id, decision.events);
+        if !decision.effects.is_empty() {
+            round.after.push(After::Effects { saga_id, effects: decision.effects, traceparent });
+        }
+    }
+
+    /// Decides what is due, in at most half a round: a storm of timers must not keep requests waiting.
+    pub(super) fn timers_due(&mut self, round: &mut Round) {
+        while round.input_count <= self.settings.batch_inputs_max / 2
+            && let Some((at, saga_id)) = self.timers.pop_due(round.now)
+        {
+            let Some(entry) = self.memory.get_mut(saga_id) else { continue };
+            if entry.armed != Some(at) {
+                continue;
+            }
+            entry.armed = None;
+            if decide::next_wakeup(&entry.state).is_some_and(|next| next <= round.now) {
+                round.input_count += 1;
+                if let Err(problem) = self.decide(round, saga_id, Input::TimeReached, Origin::default()) {
+                    tracing::error!(saga.id = %saga_id, %problem, "a timer cannot be decided upon");
+                    continue;
+                }
+            }
+            self.arm_next(saga_id, round.now);
+        }
+    }
+
+    /// Arms what a saga waits for after one of its timers has come up.
+    fn arm_next(&mut self, saga_id: SagaId, now: chrono::DateTime<chrono::Utc>) {
+        let Some(next) = self.memory.get(saga_id).and_then(|entry| decide::next_wakeup(&entry.state)) else { return };
+        if next <= now {
+            // A decision that leaves its own time due would spin; that is the core's mistake, and a pause bounds it.
+            tracing::error!(saga.id = %saga_id, "a timer that was decided upon is still due");
+            self.arm(saga_id, now + self.settings.timer_check_max);
+        } else {
+            self.arm(saga_id, next);
+        }
+    }
+
+    /// Has a saga woken at `at`, unless it is woken before anyway.
+    pub(super) fn arm(&mut self, saga_id: SagaId, at: chrono::DateTime<chrono::Utc>) {
+        if let Some(entry) = self.memory.get_mut(saga_id)
+            && entry.armed.is_none_or(|armed| at < armed)
+        {
+            entry.armed = Some(at);
+            self.timers.push(at, saga_id);
+        }
+    }
+}
+
+/// The problem of a saga that is parked.
+pub(super) fn definition_missing(entry: &Entry) -> Problem {
+    Problem::unavailable(
+        "definition_missing",
+        format!("this orchestrator lacks {} with hash {}", entry.state.definition, entry.state.definition.hash),
+    )
+}
+
+fn check_cancel(cancel: &CancelSaga) -> Result<(), Problem> {
+    if cancel.reason.len() > REASON_BYTES_MAX || cancel.by.len() > REASON_BYTES_MAX {
+        return Err(Problem::invalid(
+            "reason_too_long",
+            format!("`reason` and `by` have at most {REASON_BYTES_MAX} bytes each"),
+        ));
+    }
+    Ok(())
+}
+
+/// An output beyond its bound is not kept, but neither is it taken for a failure: what the worker did is done. The step is
+/// in doubt, and comes before a person when it stays so.
+///
+/// `bytes` is the reply's whole size when it is known, so that most need not be measured.
+fn bounded(mut reply: Reply, bytes: usize) -> Reply {
+    if (bytes == 0 || bytes > STEP_OUTPUT_BYTES_MAX)
+        && let StepResult::Succeeded { output, .. } = &reply.result
+        && has_more_bytes_than(output, STEP_OUTPUT_BYTES_MAX)
+    {
+        reply.result = StepResult::Unknown {
+            error: StepError::new(
+                "output_too_large",
+                format!("the step answered with more than {STEP_OUTPUT_BYTES_MAX} bytes of output"),
+            ),
+        };
+    }
+    reply
+}
+
+/// Whether a value is longer than `most` as JSON; stops counting there.
+fn has_more_bytes_than(value: &serde_json::Value, most: usize) -> bool {
+    struct Room(usize);
+    impl std::io::Write for Room {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::WriteZero)?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    serde_json::to_writer(Room(most), value).is_err()
+}

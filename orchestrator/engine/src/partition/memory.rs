@@ -1,0 +1,233 @@
+//! The sagas a partition has in memory, and which of them the view does not know yet.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use amends_core::definition::{Definition, DefinitionLibrary};
+use amends_core::state::{SagaState, StepState};
+use amends_core::view::waiting_for;
+use amends_schemas::ids::SagaId;
+use amends_schemas::limits::STEPS_MAX;
+use chrono::{DateTime, Utc};
+
+use crate::ports::StoredSaga;
+use crate::status::ParkedSaga;
+
+/// One saga in memory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) state: SagaState,
+    /// `None` when this binary lacks the definition: the saga is parked.
+    pub(crate) definition: Option<Arc<Definition>>,
+    /// Positions of the records that hold its facts, ascending.
+    pub(crate) positions: Vec<u64>,
+    /// The wake-up in the heap that counts.
+    pub(crate) armed: Option<DateTime<Utc>>,
+    /// The trace of the input that moved it last, so that what a timer causes joins it.
+    pub(crate) traceparent: Option<Arc<str>>,
+    /// Whether the view does not know its last change yet.
+    pub(crate) dirty: bool,
+}
+
+impl Entry {
+    pub(crate) fn new(state: SagaState, definition: Option<Arc<Definition>>, positions: Vec<u64>) -> Self {
+        Self { state, definition, positions, armed: None, traceparent: None, dirty: false }
+    }
+
+    /// A saga as the view has it. One whose definition is found again after it was parked from the journal gets its steps
+    /// counted right.
+    pub(crate) fn of_stored(stored: StoredSaga, library: &DefinitionLibrary) -> Self {
+        let mut state = stored.state;
+        let definition = library.resolve(&state.definition).map(Arc::clone);
+        if let Some(definition) = &definition {
+            state.steps.resize(definition.steps.len(), StepState::pending());
+        }
+        Self::new(state, definition, stored.positions)
+    }
+
+    fn to_stored(&self) -> StoredSaga {
+        StoredSaga { state: self.state.clone(), positions: self.positions.clone(), waiting_for: self.waiting_for() }
+    }
+
+    fn into_stored(self) -> StoredSaga {
+        StoredSaga { waiting_for: self.waiting_for(), state: self.state, positions: self.positions }
+    }
+
+    fn waiting_for(&self) -> Option<String> {
+        match &self.definition {
+            Some(definition) => waiting_for(definition, &self.state),
+            None => Some(format!(
+                "This orchestrator lacks {} with hash {}; start one that has it.",
+                self.state.definition, self.state.definition.hash
+            )),
+        }
+    }
+}
+
+/// The state of a saga whose definition is not known: as many steps as any may have, so that its facts find their places.
+pub(crate) fn stand_in_steps() -> Vec<StepState> {
+    vec![StepState::pending(); STEPS_MAX]
+}
+
+/// What the projector is given.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Every saga touched at or before this position is here or was written before.
+    pub(crate) checkpoint: u64,
+    pub(crate) sagas: Vec<StoredSaga>,
+    /// Where those stand that have left memory.
+    settled: HashMap<SagaId, usize>,
+}
+
+/// The sagas of one partition.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    sagas: HashMap<SagaId, Entry>,
+    /// Sagas that the view does not know yet, by the position that first touched them since it did.
+    touched: VecDeque<(u64, SagaId)>,
+    projecting: Option<Arc<Batch>>,
+    /// Sagas read back from the view or the projector's queue in this round; they leave again unless something changed.
+    visiting: Vec<SagaId>,
+    checkpoint: u64,
+}
+
+impl Memory {
+    pub(crate) fn get(&self, saga_id: SagaId) -> Option<&Entry> {
+        self.sagas.get(&saga_id)
+    }
+
+    pub(crate) fn get_mut(&mut self, saga_id: SagaId) -> Option<&mut Entry> {
+        self.sagas.get_mut(&saga_id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sagas.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&SagaId, &Entry)> {
+        self.sagas.iter()
+    }
+
+    pub(crate) fn insert(&mut self, entry: Entry) {
+        self.sagas.insert(entry.state.saga_id, entry);
+    }
+
+    /// Makes a saga be in memory, from the projector's queue if it is there. `false` when only the view may have it.
+    pub(crate) fn recall(&mut self, saga_id: SagaId, library: &DefinitionLibrary) -> bool {
+        if self.sagas.contains_key(&saga_id) {
+            return true;
+        }
+        let stored = self
+            .projecting
+            .as_ref()
+            .and_then(|batch| batch.settled.get(&saga_id).and_then(|&place| batch.sagas.get(place)))
+            .cloned();
+        match stored {
+            Some(stored) => {
+                self.visit(Entry::of_stored(stored, library));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Puts a settled saga into memory for the round.
+    pub(crate) fn visit(&mut self, entry: Entry) {
+        self.visiting.push(entry.state.saga_id);
+        self.insert(entry);
+    }
+
+    /// Lets those go that were only visiting.
+    pub(crate) fn end_visits(&mut self) {
+        for saga_id in std::mem::take(&mut self.visiting) {
+            if self.sagas.get(&saga_id).is_some_and(|entry| !entry.dirty && entry.state.is_settled()) {
+                self.sagas.remove(&saga_id);
+            }
+        }
+    }
+
+    /// Notes that the record at `position` changed a saga.
+    pub(crate) fn touch(&mut self, saga_id: SagaId, position: u64) {
+        if let Some(entry) = self.sagas.get_mut(&saga_id) {
+            entry.positions.push(position);
+            if !entry.dirty {
+                entry.dirty = true;
+                self.touched.push_back((position, saga_id));
+            }
+        }
+    }
+
+    /// How many changed sagas the view does not know.
+    pub(crate) fn backlog(&self) -> usize {
+        self.touched.len()
+    }
+
+    pub(crate) fn is_projecting(&self) -> bool {
+        self.projecting.is_some()
+    }
+
+    pub(crate) const fn checkpoint(&self) -> u64 {
+        self.checkpoint
+    }
+
+    /// Sets what the checkpoint was at recovery.
+    pub(crate) fn set_checkpoint(&mut self, checkpoint: u64) {
+        self.checkpoint = checkpoint;
+    }
+
+    /// What is to be written next: sagas first touched at or before `upto`, at most `most`. Settled ones leave memory with it,
+    /// others are copied. `None` when nothing would be gained.
+    pub(crate) fn pick(&mut self, upto: u64, most: usize) -> Option<Arc<Batch>> {
+        debug_assert!(self.projecting.is_none(), "one batch at a time");
+        let mut batch = Batch::default();
+        while batch.sagas.len() < most
+            && let Some(&(position, saga_id)) = self.touched.front()
+            && position <= upto
+        {
+            self.touched.pop_front();
+            let Some(entry) = self.sagas.get_mut(&saga_id) else { continue };
+            if entry.state.is_settled()
+                && let Some(entry) = self.sagas.remove(&saga_id)
+            {
+                batch.settled.insert(saga_id, batch.sagas.len());
+                batch.sagas.push(entry.into_stored());
+            } else {
+                entry.dirty = false;
+                batch.sagas.push(entry.to_stored());
+            }
+        }
+        batch.checkpoint = match self.touched.front() {
+            Some((position, _)) => upto.min(position - 1),
+            None => upto,
+        };
+        if batch.sagas.is_empty() && batch.checkpoint <= self.checkpoint {
+            return None;
+        }
+        let batch = Arc::new(batch);
+        self.projecting = Some(Arc::clone(&batch));
+        Some(batch)
+    }
+
+    /// The batch is in the view.
+    pub(crate) fn projected(&mut self) {
+        if let Some(batch) = self.projecting.take() {
+            self.checkpoint = batch.checkpoint;
+        }
+    }
+
+    /// Sagas whose definition this binary lacks.
+    pub(crate) fn parked(&self) -> Vec<ParkedSaga> {
+        let mut parked: Vec<ParkedSaga> = self
+            .sagas
+            .values()
+            .filter(|entry| entry.definition.is_none())
+            .map(|entry| ParkedSaga {
+                saga_id: entry.state.saga_id,
+                definition: entry.state.definition.to_string(),
+                hash: entry.state.definition.hash.to_string(),
+            })
+            .collect();
+        parked.sort_by_key(|saga| saga.saga_id);
+        parked
+    }
+}
