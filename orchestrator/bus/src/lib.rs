@@ -1,1 +1,45 @@
-//! Everything that speaks NATS: topology, publishing, consuming, requests.
+//! The engine over NATS: an orchestrator is [`Orchestrator::start`] and little else.
+//!
+//! ```no_run
+//! # async fn example(
+//! #     store: std::sync::Arc<dyn amends_engine::ports::Store>,
+//! #     library: amends_core::definition::DefinitionLibrary,
+//! # ) -> anyhow::Result<()> {
+//! use amends_bus::{Orchestrator, OrchestratorParts};
+//!
+//! let orchestrator = Orchestrator::start(OrchestratorParts {
+//!     store,
+//!     nats: amends_nats::NatsSettings {
+//!         url: "nats://127.0.0.1:4222".to_owned(),
+//!         name: "orchestrator".to_owned(),
+//!         credentials: None,
+//!         replicas: 1,
+//!     },
+//!     library: std::sync::Arc::new(library),
+//!     settings: amends_engine::EngineSettings::default(),
+//!     owner: "host-1".to_owned(),
+//!     partitions: None,
+//! })
+//! .await?;
+//! tokio::signal::ctrl_c().await?;
+//! orchestrator.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! * [`Orchestrator`]: everything put together.
+//! * [`transport`]: commands, forward cancellations and changes, published.
+//! * [`front`]: partition requests, decoded and answered after the commit.
+//! * [`endpoints`]: what any orchestrator answers.
+//! * [`leases`]: who tries for a partition, in a key-value bucket.
+//! * [`monitor`]: notices that a stream was lost, makes it again and has everything in flight dispatched again.
+
+mod answers;
+pub mod endpoints;
+pub mod front;
+pub mod leases;
+pub mod monitor;
+mod orchestrator;
+pub mod transport;
+
+pub use orchestrator::{Orchestrator, OrchestratorError, OrchestratorParts};

@@ -136,12 +136,18 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
-    /// Without [`Engine::shutdown`] it ends as if killed: nothing is finished, and nothing is lost.
-    fn drop(&mut self) {
+impl Engine {
+    /// Ends at once, as if the process was killed: nothing is finished, and nothing is lost.
+    pub fn kill(&self) {
         for supervisor in self.supervisors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             supervisor.abort();
         }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

@@ -95,7 +95,7 @@ pub struct Request {
 #[derive(Debug)]
 pub(crate) enum Internal {
     /// A saga was read from the view.
-    Loaded { saga_id: SagaId, result: Result<Option<StoredSaga>, StoreError> },
+    Loaded { saga_id: SagaId, result: Result<Option<Box<StoredSaga>>, StoreError> },
     /// A forward cancellation's partition answered.
     ForwardAnswered { saga_id: SagaId, result: Result<(), Problem> },
     /// NATS will never take a command; this is the reply it gets instead.

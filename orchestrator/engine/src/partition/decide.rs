@@ -97,7 +97,7 @@ impl Partition {
                 match result {
                     Ok(found) => {
                         if let Some(stored) = found {
-                            let entry = Entry::of_stored(stored, &self.library);
+                            let entry = Entry::of_stored(*stored, &self.library);
                             self.memory.visit(entry);
                         }
                         for request in waiting {

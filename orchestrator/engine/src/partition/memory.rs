@@ -1,5 +1,6 @@
 //! The sagas a partition has in memory, and which of them the view does not know yet.
 
+use std::collections::hash_map::Entry::Occupied;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -185,15 +186,13 @@ impl Memory {
             && position <= upto
         {
             self.touched.pop_front();
-            let Some(entry) = self.sagas.get_mut(&saga_id) else { continue };
-            if entry.state.is_settled()
-                && let Some(entry) = self.sagas.remove(&saga_id)
-            {
+            let Occupied(mut entry) = self.sagas.entry(saga_id) else { continue };
+            if entry.get().state.is_settled() {
                 batch.settled.insert(saga_id, batch.sagas.len());
-                batch.sagas.push(entry.into_stored());
+                batch.sagas.push(entry.remove().into_stored());
             } else {
-                entry.dirty = false;
-                batch.sagas.push(entry.to_stored());
+                entry.get_mut().dirty = false;
+                batch.sagas.push(entry.get().to_stored());
             }
         }
         batch.checkpoint = match self.touched.front() {

@@ -263,7 +263,7 @@ impl Partition {
 
     /// Appends until the record is in or somebody else's is. While the database is away the partition waits; it is asked
     /// to stop, it waits only a while longer.
-    async fn append(&self, record: &JournalRecord, stop: &CancellationToken) -> Result<(), Ending> {
+    async fn append(&mut self, record: &JournalRecord, stop: &CancellationToken) -> Result<(), Ending> {
         let mut delay = self.settings.store_retry_min;
         let mut give_up = None;
         loop {
@@ -304,7 +304,7 @@ impl Partition {
         self.loading.insert(saga_id, vec![request]);
         let (store, internal) = (Arc::clone(&self.store), self.internal.clone());
         tokio::spawn(async move {
-            let result = store.load(saga_id).await;
+            let result = store.load(saga_id).await.map(|found| found.map(Box::new));
             // The partition may be lost by now.
             let _ = internal.send(Internal::Loaded { saga_id, result });
         });

@@ -1,0 +1,125 @@
+//! What any orchestrator answers, whichever partitions it owns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_core::definition::DefinitionLibrary;
+use amends_engine::ports::{Store, StoreError};
+use amends_nats::Nats;
+use amends_schemas::ids::PartitionCount;
+use amends_schemas::problem::Problem;
+use amends_schemas::saga::{DefinitionView, ListSagas, OrchestratorInfo};
+use amends_schemas::subjects::{ORCHESTRATOR_DEFINITIONS, ORCHESTRATOR_GROUP, ORCHESTRATOR_INFO, ORCHESTRATOR_LIST};
+use async_nats::Message;
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::sync::Semaphore;
+
+use crate::answers::answer;
+
+/// Questions answered at once by each endpoint: a page costs the database some work, and sagas come first.
+const QUESTIONS_AT_ONCE: usize = 16;
+
+/// Wait before a subscription that ended is made again.
+const SUBSCRIBE_DELAY: Duration = Duration::from_millis(200);
+
+/// Answers for one orchestrator.
+pub struct Endpoints {
+    /// Where questions come from.
+    pub nats: Nats,
+    /// Where pages come from.
+    pub store: Arc<dyn Store>,
+    /// What can be run.
+    pub library: Arc<DefinitionLibrary>,
+    /// Fixed at first start.
+    pub partition_count: PartitionCount,
+}
+
+/// How an endpoint comes by its answer.
+#[derive(Debug, Clone)]
+enum Served {
+    /// It is always the same.
+    Fixed(Bytes),
+    /// A page of the view.
+    List,
+}
+
+impl Endpoints {
+    /// Answers for ever.
+    pub async fn run(self) {
+        let shared = Arc::new(self);
+        let definitions = answer(Ok(shared.definitions()));
+        let info = answer(Ok(OrchestratorInfo {
+            partition_count: shared.partition_count,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }));
+        tokio::join!(
+            Arc::clone(&shared).serve(ORCHESTRATOR_INFO, Served::Fixed(info)),
+            Arc::clone(&shared).serve(ORCHESTRATOR_DEFINITIONS, Served::Fixed(definitions)),
+            Arc::clone(&shared).serve(ORCHESTRATOR_LIST, Served::List),
+        );
+    }
+
+    async fn serve(self: Arc<Self>, subject: &'static str, served: Served) {
+        let at_once = Arc::new(Semaphore::new(QUESTIONS_AT_ONCE));
+        loop {
+            match self.nats.client().queue_subscribe(subject, ORCHESTRATOR_GROUP.to_owned()).await {
+                Ok(mut questions) => {
+                    while let Some(question) = questions.next().await {
+                        let Ok(permit) = Arc::clone(&at_once).acquire_owned().await else { return };
+                        let (endpoints, served) = (Arc::clone(&self), served.clone());
+                        tokio::spawn(async move {
+                            endpoints.respond(question, served).await;
+                            drop(permit);
+                        });
+                    }
+                }
+                Err(error) => tracing::warn!(subject, %error, "an endpoint cannot be served"),
+            }
+            tokio::time::sleep(SUBSCRIBE_DELAY).await;
+        }
+    }
+
+    async fn respond(&self, question: Message, served: Served) {
+        let Some(reply) = question.reply.clone() else { return };
+        let answer = match served {
+            Served::Fixed(answer) => answer,
+            Served::List => self.list(&question).await,
+        };
+        if let Err(error) = self.nats.client().publish(reply, answer).await {
+            tracing::debug!(%error, "an answer cannot be published");
+        }
+    }
+
+    async fn list(&self, question: &Message) -> Bytes {
+        let query: ListSagas = match serde_json::from_slice(&question.payload) {
+            Ok(query) => query,
+            Err(error) => return answer(Err::<(), _>(Problem::invalid("malformed_request", error.to_string()))),
+        };
+        answer(self.store.list(&query).await.map_err(|error| match error {
+            StoreError::Invalid(message) => Problem::invalid("invalid_list", message),
+            StoreError::Unavailable(_) => {
+                tracing::warn!(%error, "a list cannot be read");
+                Problem::unavailable("store_unavailable", "the database cannot answer")
+            }
+            StoreError::Fenced { .. } | StoreError::Damaged(_) | StoreError::PartitionCount { .. } => {
+                tracing::error!(%error, "a list cannot be read");
+                Problem::internal("list_failed", "the list cannot be read")
+            }
+        }))
+    }
+
+    fn definitions(&self) -> Vec<DefinitionView> {
+        self.library
+            .iter()
+            .map(|definition| DefinitionView {
+                name: definition.reference.name.to_string(),
+                version: definition.reference.version,
+                hash: definition.reference.hash.to_string(),
+                title: definition.title.clone(),
+                input: definition.input.clone(),
+                source: definition.source.to_string(),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,206 @@
+//! Partition requests: decoded here, decided by the partition, answered after the commit.
+//!
+//! A reply for a saga that its partition does not know at all is answered with a problem, not with `+OK`: the journal may be
+//! an older one than the queue, and a result that somebody still needs must not be acknowledged away. The worker keeps such a
+//! command and answers again until it gives up by its own bound.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_engine::request::{Ask, Origin, Request, Respond};
+use amends_engine::{Front, PartitionHandle};
+use amends_nats::{Nats, trace};
+use amends_schemas::limits::SAGA_INPUT_BYTES_MAX;
+use amends_schemas::problem::{Problem, ProblemKind};
+use amends_schemas::saga::SagaRef;
+use amends_schemas::subjects::{self, ORCHESTRATOR_GROUP, PartitionVerb};
+use async_nats::{Message, Subject, Subscriber};
+use async_trait::async_trait;
+use futures::StreamExt;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+use tracing::Span;
+
+use crate::answers::{Answers, Body};
+
+/// Largest request that is read at all: an input at its bound, with room for what stands around it.
+const REQUEST_BYTES_MAX: usize = SAGA_INPUT_BYTES_MAX + 16 * 1024;
+
+/// Wait before a subscription that ended is made again.
+const SUBSCRIBE_DELAY: Duration = Duration::from_millis(200);
+
+/// Brings NATS requests to the partitions of an engine.
+#[derive(Debug)]
+pub struct NatsFront {
+    nats: Nats,
+    answers: Answers,
+}
+
+impl NatsFront {
+    /// Over this connection. Must be called within a tokio runtime.
+    pub fn new(nats: Nats) -> Self {
+        let answers = Answers::publish_over(nats.client().clone());
+        Self { nats, answers }
+    }
+
+    /// Takes messages until told to stop; `true` when the subscription ended by itself.
+    async fn take(&self, subscriber: &mut Subscriber, handle: &PartitionHandle, stop: &CancellationToken) -> bool {
+        loop {
+            match stop.run_until_cancelled(subscriber.next()).await {
+                Some(Some(message)) => self.submit(handle, message).await,
+                Some(None) => return true,
+                None => break,
+            }
+        }
+        // What has arrived is still taken; what comes now goes to the next owner.
+        if subscriber.unsubscribe().await.is_ok() {
+            while let Some(message) = subscriber.next().await {
+                self.submit(handle, message).await;
+            }
+        }
+        false
+    }
+
+    async fn submit(&self, handle: &PartitionHandle, message: Message) {
+        if let Some(request) = self.decode(handle, message)
+            && let Err(request) = handle.submit(request).await
+        {
+            // Lost in this moment. Without an answer whoever asked would wait for the end of its patience.
+            let problem = Problem::unavailable("partition_lost", "the partition is moving to another owner");
+            request.ask.refuse(problem);
+        }
+    }
+
+    fn decode(&self, handle: &PartitionHandle, message: Message) -> Option<Request> {
+        let verb = message.subject.rsplit('.').next().and_then(PartitionVerb::from_token);
+        let Some(verb) = verb else {
+            self.answers.send(
+                message.reply,
+                Body::View(Err(Problem::invalid("unknown_verb", "a partition does not understand this verb"))),
+            );
+            return None;
+        };
+        let bytes = message.payload.len();
+        let asking = Asking { answers: self.answers.clone(), reply: message.reply.clone(), span: None };
+        // A reply is bounded by what a message holds, for it must be dealt with, not refused for ever.
+        if verb != PartitionVerb::Reply && bytes > REQUEST_BYTES_MAX {
+            let text = format!("the request has {bytes} bytes; at most {REQUEST_BYTES_MAX} are taken");
+            asking.refuse(verb, Problem::new(ProblemKind::TooLarge, "request_too_large", text));
+            return None;
+        }
+        let origin = origin(handle, verb, &message);
+        let asking = Asking { span: origin.span.clone(), ..asking };
+        let ask = match asking.ask(verb, &message.payload) {
+            Ok(ask) => ask,
+            Err((asking, problem)) => {
+                tracing::debug!(partition = %handle.partition(), verb = verb.token(), "a request cannot be read");
+                asking.refuse(verb, problem);
+                return None;
+            }
+        };
+        Some(Request { ask, bytes, origin })
+    }
+}
+
+#[async_trait]
+impl Front for NatsFront {
+    async fn serve(&self, handle: PartitionHandle, stop: CancellationToken) {
+        let subject = subjects::partition_all(handle.partition());
+        while !stop.is_cancelled() {
+            let subscribed = self.nats.client().queue_subscribe(subject.clone(), ORCHESTRATOR_GROUP.to_owned()).await;
+            let ended = match subscribed {
+                Ok(mut subscriber) => self.take(&mut subscriber, &handle, &stop).await,
+                Err(error) => {
+                    tracing::warn!(partition = %handle.partition(), %error, "a partition cannot be served");
+                    true
+                }
+            };
+            if ended {
+                stop.run_until_cancelled(tokio::time::sleep(SUBSCRIBE_DELAY)).await;
+            }
+        }
+    }
+}
+
+/// Where a request comes from. A span is made only when its trace is recorded.
+fn origin(handle: &PartitionHandle, verb: PartitionVerb, message: &Message) -> Origin {
+    let Some(traceparent) = trace::traceparent(message.headers.as_ref()) else { return Origin::default() };
+    if !trace::is_sampled(traceparent) {
+        return Origin { traceparent: Some(traceparent.into()), span: None };
+    }
+    let span = tracing::info_span!("saga.decide", otel.kind = "server", partition = %handle.partition(),
+        verb = verb.token(), saga.id = tracing::field::Empty, step.name = tracing::field::Empty);
+    trace::of_message(&span, message);
+    let own = trace::of_span(&span);
+    let traceparent: Arc<str> = trace::traceparent(Some(&own)).unwrap_or(traceparent).into();
+    Origin { traceparent: Some(traceparent), span: Some(span) }
+}
+
+/// Somebody who waits for an answer. The span lives until it is given.
+struct Asking {
+    answers: Answers,
+    reply: Option<Subject>,
+    span: Option<Span>,
+}
+
+impl Asking {
+    fn ask(self, verb: PartitionVerb, payload: &[u8]) -> Result<Ask, (Self, Problem)> {
+        match verb {
+            PartitionVerb::Reply => self.with(payload, |asking, reply: amends_schemas::command::Reply| {
+                if let Some(span) = &asking.span {
+                    span.record("saga.id", tracing::field::display(reply.saga_id));
+                    span.record("step.name", reply.step.as_str());
+                }
+                Ask::Reply(reply, asking.respond(Body::Reply))
+            }),
+            PartitionVerb::Start => self.with(payload, |asking, start: amends_schemas::saga::StartSaga| {
+                if let Some(span) = &asking.span {
+                    span.record("saga.id", tracing::field::display(start.saga_id));
+                }
+                Ask::Start(start, asking.respond(Body::View))
+            }),
+            PartitionVerb::Get => {
+                self.with(payload, |asking, saga: SagaRef| Ask::Get(saga.saga_id, asking.respond(Body::View)))
+            }
+            PartitionVerb::History => {
+                self.with(payload, |asking, saga: SagaRef| Ask::History(saga.saga_id, asking.respond(Body::History)))
+            }
+            PartitionVerb::Cancel => {
+                self.with(payload, |asking, cancel| Ask::Cancel(cancel, asking.respond(Body::Cancellation)))
+            }
+            PartitionVerb::Watch => {
+                self.with(payload, |asking, saga: SagaRef| Ask::Watch(saga.saga_id, asking.respond(Body::View)))
+            }
+        }
+    }
+
+    fn with<Q: DeserializeOwned>(
+        self,
+        payload: &[u8],
+        ask: impl FnOnce(Self, Q) -> Ask,
+    ) -> Result<Ask, (Self, Problem)> {
+        match serde_json::from_slice(payload) {
+            Ok(question) => Ok(ask(self, question)),
+            Err(error) => Err((self, Problem::invalid("malformed_request", error.to_string()))),
+        }
+    }
+
+    fn respond<T: 'static>(self, body: fn(Result<T, Problem>) -> Body) -> Respond<T> {
+        Box::new(move |answer| {
+            self.answers.send(self.reply, body(answer));
+            drop(self.span);
+        })
+    }
+
+    fn refuse(self, verb: PartitionVerb, problem: Problem) {
+        let body = match verb {
+            PartitionVerb::Reply => Body::Reply(Err(problem)),
+            PartitionVerb::Start
+            | PartitionVerb::Get
+            | PartitionVerb::History
+            | PartitionVerb::Cancel
+            | PartitionVerb::Watch => Body::View(Err(problem)),
+        };
+        self.answers.send(self.reply, body);
+    }
+}

@@ -1,0 +1,134 @@
+//! Everything put together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_core::definition::DefinitionLibrary;
+use amends_engine::ports::{Leases, Store, StoreError};
+use amends_engine::status::EngineStatus;
+use amends_engine::{Engine, EngineParts, EngineSettings};
+use amends_nats::{Nats, NatsError, NatsSettings};
+use amends_schemas::ids::PartitionCount;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::endpoints::Endpoints;
+use crate::front::NatsFront;
+use crate::leases::NatsLeases;
+use crate::monitor::StreamMonitor;
+use crate::transport::NatsTransport;
+
+/// How long NATS may take to be there when an orchestrator starts: long enough for both to be started together.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Partitions of a deployment that does not say: enough for a few orchestrators to share, few enough for one to run all.
+const PARTITIONS_DEFAULT: u16 = 8;
+
+/// What an orchestrator is made of.
+pub struct OrchestratorParts {
+    /// Holds the journal.
+    pub store: Arc<dyn Store>,
+    /// How to reach NATS; two connections are made.
+    pub nats: NatsSettings,
+    /// What can be run.
+    pub library: Arc<DefinitionLibrary>,
+    /// Bounds and delays.
+    pub settings: EngineSettings,
+    /// How people know this process; a suffix makes each run's name unique.
+    pub owner: String,
+    /// How many partitions: checked against what the database holds. `None` takes what it holds.
+    pub partitions: Option<PartitionCount>,
+}
+
+/// Why an orchestrator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OrchestratorError {
+    /// NATS is not there, or refuses.
+    #[error("NATS")]
+    Nats(#[from] NatsError),
+    /// The database is not there, or is another deployment's.
+    #[error("the orchestrator's database")]
+    Store(#[from] StoreError),
+}
+
+/// A running orchestrator. Dropped without [`Orchestrator::stop`] it ends as if killed: nothing is finished, nothing is lost.
+pub struct Orchestrator {
+    engine: Arc<Engine>,
+    partition_count: PartitionCount,
+    background: Vec<JoinHandle<()>>,
+}
+
+impl Orchestrator {
+    /// Connects, checks the deployment, makes the streams be there and starts trying for every partition. It serves as soon as
+    /// [`Orchestrator::status`] says so.
+    ///
+    /// # Errors
+    /// [`OrchestratorError`] when NATS or the database are not there, or the number of partitions is another.
+    pub async fn start(parts: OrchestratorParts) -> Result<Self, OrchestratorError> {
+        Self::start_with(parts, |nats, owner| Arc::new(NatsLeases::new(nats, owner))).await
+    }
+
+    /// [`Orchestrator::start`] with other leases than those in NATS.
+    ///
+    /// # Errors
+    /// As [`Orchestrator::start`].
+    pub async fn start_with(
+        parts: OrchestratorParts,
+        leases: impl FnOnce(Nats, &str) -> Arc<dyn Leases>,
+    ) -> Result<Self, OrchestratorError> {
+        let default = PartitionCount::new(PARTITIONS_DEFAULT).expect("the default is in range");
+        let partition_count = parts.store.establish(parts.partitions, default).await?;
+        // Answers must not wait behind commands in one connection's buffer, nor leases behind either.
+        let publishing = Nats::connect(&named(&parts.nats, "publish"), CONNECT_PATIENCE).await?;
+        let serving = Nats::connect(&named(&parts.nats, "serve"), CONNECT_PATIENCE).await?;
+        let monitor = StreamMonitor::new(serving.clone()).await?;
+        let owner = format!("{}-{}", parts.owner, &Uuid::new_v4().simple().to_string()[..8]);
+        let engine = Arc::new(Engine::start(EngineParts {
+            store: Arc::clone(&parts.store),
+            transport: Arc::new(NatsTransport::new(publishing)),
+            leases: leases(serving.clone(), &owner),
+            front: Arc::new(NatsFront::new(serving.clone())),
+            library: Arc::clone(&parts.library),
+            settings: parts.settings,
+            owner,
+            partition_count,
+        }));
+        let endpoints = Endpoints { nats: serving, store: parts.store, library: parts.library, partition_count };
+        let redispatching = Arc::clone(&engine);
+        let background =
+            vec![tokio::spawn(endpoints.run()), tokio::spawn(monitor.run(move || redispatching.redispatch()))];
+        Ok(Self { engine, partition_count, background })
+    }
+
+    /// How every partition stands.
+    pub fn status(&self) -> EngineStatus {
+        self.engine.status()
+    }
+
+    /// The deployment's number of partitions.
+    pub const fn partition_count(&self) -> PartitionCount {
+        self.partition_count
+    }
+
+    /// The engine itself.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Ends cleanly: takes nothing more, finishes what was taken, writes the view, gives the leases back. Takes at most a few
+    /// seconds.
+    pub async fn stop(self) {
+        self.engine.shutdown().await;
+    }
+}
+
+impl Drop for Orchestrator {
+    fn drop(&mut self) {
+        self.background.iter().for_each(JoinHandle::abort);
+        self.engine.kill();
+    }
+}
+
+fn named(settings: &NatsSettings, purpose: &str) -> NatsSettings {
+    NatsSettings { name: format!("{} {purpose}", settings.name), ..settings.clone() }
+}
