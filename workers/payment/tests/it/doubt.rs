@@ -82,7 +82,7 @@ async fn a_gateway_that_went_down_after_a_call_was_sent_leaves_it_unknown() {
 async fn a_pending_payment_is_unknown_until_the_gateway_has_decided() {
     within(async {
         for (token, end) in [("tok_webhook", "succeeded"), ("tok_webhook_declined", "failed card_declined")] {
-            let case = Case::with(Gateway::start_with(Duration::from_secs(1)).await).await;
+            let case = Case::with(Gateway::start_with(Duration::from_secs(4)).await).await;
             assert_eq!(said(&case.pay(token).await), "unknown payment_pending");
             assert_eq!(case.status().await, "pending");
             assert_eq!(said(&case.undo(token).await), "retry payment_processing");

@@ -99,3 +99,23 @@ async fn a_probe_finds_a_refund_that_is_on_no_record_of_ours() {
     })
     .await;
 }
+
+/// A refund whose answer was lost keeps its money reserved, and is never taken for one that did not happen.
+#[tokio::test]
+async fn a_refund_in_doubt_holds_its_money_until_it_is_settled() {
+    within(async {
+        let mut case = paid().await;
+        let saga_id = SagaId::generate();
+        case.gateway.stop().await;
+        let hole = case.gateway.black_hole().await;
+        assert_eq!(said(&case.refund(saga_id, "100").await), "unknown gateway_unclear");
+        assert_eq!(said(&case.refund(SagaId::generate(), "20.01").await), "failed refund_exceeds_captured");
+        hole.close().await;
+        assert_eq!(said(&case.refund(saga_id, "100").await), "unknown gateway_unreachable");
+        case.gateway.resume().await;
+        assert_eq!(said(&case.probe_refund(saga_id, "100").await), "not_happened");
+        assert_eq!(said(&case.refund(saga_id, "100").await), "succeeded");
+        assert_eq!(case.gateway.ledger().await["refunds"].as_array().unwrap().len(), 1);
+    })
+    .await;
+}

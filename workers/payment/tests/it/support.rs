@@ -20,6 +20,8 @@ use amends_sdk::testing::{Harness, command};
 use amends_test_gateway::{Settings as GatewaySettings, TestGateway};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub const SECRET: &str = "whsec_test";
@@ -27,11 +29,24 @@ pub const SECRET: &str = "whsec_test";
 /// No test here waits longer.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Beyond a call's timeout in these tests, which is the least there is.
-const SLOW: Duration = Duration::from_secs(4);
+/// A call's timeout: more than an answer takes on a busy machine.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Beyond it.
+const SLOW: Duration = Duration::from_secs(3600);
 
 pub async fn within<T>(test: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, test).await.expect("the test has a deadline")
+}
+
+/// Swallows what is sent to it.
+pub struct BlackHole(JoinHandle<()>);
+
+impl BlackHole {
+    pub async fn close(self) {
+        self.0.abort();
+        assert!(self.0.await.unwrap_err().is_cancelled());
+    }
 }
 
 /// A gateway that can be stopped and started again at the same address.
@@ -68,6 +83,18 @@ impl Gateway {
         let (gateway, stop) = self.running.take().unwrap();
         stop.cancel();
         gateway.stopped().await.unwrap();
+    }
+
+    /// Takes connections at the gateway's address, once it is stopped, and ends each after something was sent.
+    pub async fn black_hole(&self) -> BlackHole {
+        let listener = tokio::net::TcpListener::bind(self.address).await.unwrap();
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.read(&mut [0; 1024]).await.unwrap();
+            }
+        });
+        BlackHole(task)
     }
 
     pub fn url(&self) -> String {
@@ -108,7 +135,7 @@ impl Case {
     pub async fn with(gateway: Gateway) -> Self {
         let client = Arc::new(TestGatewayClient::new(&gateway.url(), SECRET).unwrap());
         let mut settings = Settings::new(client);
-        settings.call_timeout = Duration::from_secs(1);
+        settings.call_timeout = CALL_TIMEOUT;
         let harness = Arc::new(Harness::new(context(settings)).await);
         let registration_id = RegistrationId::generate();
         Self { harness, gateway, saga_id: registration_id.saga(), registration_id }
