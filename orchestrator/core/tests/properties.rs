@@ -94,6 +94,8 @@ struct Watched {
     now: DateTime<Utc>,
     /// Whether the input at hand is a probe's `not_happened`.
     no_trace: bool,
+    /// Whether the input at hand is a worker's answer.
+    answered: bool,
 }
 
 impl Watched {
@@ -101,7 +103,7 @@ impl Watched {
         let now: DateTime<Utc> = "2026-01-02T10:00:00Z".parse().expect("a time");
         let saga_id: SagaId = "0193a1de-7d41-7cc1-9b5e-0242ac120002".parse().expect("a uuid");
         let (state, decision) = start(&REGISTRATION, saga_id, json!({}), BTreeSet::new(), now);
-        let mut watched = Self { state, events: Vec::new(), now, no_trace: false };
+        let mut watched = Self { state, events: Vec::new(), now, no_trace: false, answered: false };
         watched.take(decision);
         watched
     }
@@ -143,6 +145,7 @@ impl Watched {
                 Input::ForwardCancellationAnswered { result: Err(Problem::unavailable("later", "later")) }
             }
         };
+        self.answered = matches!(input, Input::Reply { .. });
         self.no_trace =
             matches!(input, Input::Reply { operation: Operation::Probe, result: StepResult::NotHappened, .. });
         let cancels = matches!(input, Input::Cancel { .. });
@@ -155,6 +158,7 @@ impl Watched {
     fn take(&mut self, decision: Decision) {
         for event in decision.events {
             self.check_undo(&event.fact);
+            self.check_failed(&event.fact);
             self.events.push(event);
         }
         let in_flight = self.in_flight();
@@ -197,6 +201,14 @@ impl Watched {
             _ => false,
         };
         assert!(happened || no_trace, "an undo of a step in doubt: {of_step:#?}");
+    }
+
+    /// Only a worker's word ends a doubt with a failure; a person's cancel or the clock never do.
+    fn check_failed(&self, fact: &Fact) {
+        let Fact::StepFailed { step, .. } = fact else { return };
+        let last = self.events.iter().map(|event| &event.fact).rfind(|fact| fact.step() == Some(*step));
+        let in_doubt = matches!(last, Some(Fact::RetryScheduled { in_doubt: true, .. } | Fact::StepDispatched { .. }));
+        assert!(!in_doubt || self.answered, "a doubt counted as a failure: {last:#?}");
     }
 
     fn check_replay(&self) {

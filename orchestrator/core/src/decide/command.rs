@@ -12,7 +12,7 @@ pub fn command_of(definition: &Definition, state: &SagaState, step: usize, reply
         return None;
     }
     let (declared, current) = (definition.steps.get(step)?, state.steps.get(step)?);
-    let Phase::InFlight { operation, timeout_at, in_doubt } = current.phase else { return None };
+    let Phase::InFlight { operation, timeout_at, .. } = current.phase else { return None };
     let undo = operation == Operation::Undo;
     Some(Command {
         saga_id: state.saga_id,
@@ -23,7 +23,7 @@ pub fn command_of(definition: &Definition, state: &SagaState, step: usize, reply
         attempt: current.attempts.of(operation),
         key: idempotency_key(state.saga_id, &declared.name, operation),
         input: declared.input.resolve(state).unwrap_or_default(),
-        output: current.output.clone().filter(|_| undo && !in_doubt),
+        output: current.output.clone().filter(|_| undo),
         reason: state.turning_back().filter(|_| undo),
         reply_to: reply_to.to_owned(),
         expires_at: timeout_at,
