@@ -6,6 +6,16 @@ use serde_json::json;
 
 use crate::scene::{Person, availability, ended, published, snapshot, start, tell, within};
 
+#[test]
+fn what_these_tests_tell_is_what_the_catalog_tells() {
+    let schema = amends_schemas::library::event_schema("events.EventPublished.v1").expect("it ships");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    for price in [Some("120"), None] {
+        let told = snapshot(EventId::generate(), 10, price);
+        assert!(validator.is_valid(&told), "{told}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_may_come_twice_and_in_any_order() {
     within(async {

@@ -57,6 +57,14 @@ async fn a_hundred_at_once_for_ten_seats_get_ten_seats_and_positions_one_to_nine
         positions.sort_unstable();
         assert_eq!(positions, (1..=90).collect::<Vec<_>>(), "the list tells the same positions");
         assert_eq!(told(&first).await.len(), 90, "one word for each who waits");
+
+        let mut tasks = tokio::task::JoinSet::new();
+        for (person, _) in admitted.into_iter().filter(|(_, (outcome, _))| outcome == "free") {
+            let harness = Arc::clone(&second);
+            tasks.spawn(async move { ended(&person.confirm(&harness).await) });
+        }
+        assert_eq!(tasks.join_all().await, ["succeeded"; 10]);
+        assert_eq!(availability(&first, event_id).await, [10, 10, 10, 90]);
     })
     .await;
 }
