@@ -1,18 +1,18 @@
 //! Where documents and series are kept: the only SurrealQL of this context.
 //!
 //! Documents are only ever created: the tables themselves refuse to change or delete a row. A document's record id is its
-//! place in its series (`[seller, year, sequence]`), so that a number cannot be given twice, and lists by number are range
-//! scans.
+//! place in its series (`[seller, year, sequence]`), so that a number cannot be given twice.
 
 use amends_schemas::ids::{InvoiceId, RegistrationId};
 use amends_sdk::UnitOfWork;
 use amends_sdk::database::DatabaseError;
+use chrono::SecondsFormat;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::domain::{CreditNote, Invoice, Receipt, Series, SeriesKey, Siren, Stamp};
+use crate::domain::{CreditNote, Invoice, Receipt, Series, SeriesKey, Stamp};
 
-/// Tables. `balance` counts an invoice's credits: each credit writes it, so that two at once conflict even when they
+/// Tables. `position` orders invoices by time, see [`position`]. `balance` counts an invoice's credits: each credit writes it, so that two at once conflict even when they
 /// fall into different series (at the turn of a year).
 pub(crate) const SCHEMA: &str = "
 DEFINE TABLE IF NOT EXISTS series SCHEMALESS;
@@ -21,6 +21,7 @@ DEFINE TABLE IF NOT EXISTS balance SCHEMALESS;
 DEFINE TABLE IF NOT EXISTS invoice SCHEMALESS;
 DEFINE INDEX IF NOT EXISTS invoice_by_id ON invoice FIELDS invoice_id UNIQUE;
 DEFINE INDEX IF NOT EXISTS invoice_by_registration ON invoice FIELDS registration_id UNIQUE;
+DEFINE INDEX IF NOT EXISTS invoice_by_position ON invoice FIELDS position UNIQUE;
 DEFINE EVENT IF NOT EXISTS frozen ON invoice WHEN $event != 'CREATE' THEN { THROW 'an invoice is never changed' };
 
 DEFINE TABLE IF NOT EXISTS receipt SCHEMALESS;
@@ -32,14 +33,6 @@ DEFINE INDEX IF NOT EXISTS credit_note_by_id ON credit_note FIELDS credit_note_i
 DEFINE INDEX IF NOT EXISTS credit_note_by_invoice ON credit_note FIELDS invoice_id;
 DEFINE EVENT IF NOT EXISTS frozen ON credit_note WHEN $event != 'CREATE' THEN { THROW 'a credit note is never changed' };
 ";
-
-/// The place of an invoice among all invoices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub seller: Siren,
-    pub year: i32,
-    pub sequence: u64,
-}
 
 /// How far a series has come.
 pub(crate) async fn series(work: &mut UnitOfWork, key: SeriesKey) -> Result<Series, DatabaseError> {
@@ -72,9 +65,12 @@ pub(crate) async fn store_invoice(
     work.query(
         "CREATE type::record('invoice', [$seller, $year, $sequence]) CONTENT {
             invoice_id: $document.invoice_id, registration_id: $document.registration_id,
-            seller: $seller, year: $year, sequence: $sequence, document: $document
+            position: $position, document: $document
         } RETURN NONE",
-        json!({"seller": key.seller, "year": key.year, "sequence": stamp.number.sequence, "document": invoice}),
+        json!({
+            "seller": key.seller, "year": key.year, "sequence": stamp.number.sequence,
+            "position": position(key, stamp), "document": invoice,
+        }),
     )
     .await?;
     Ok(())
@@ -176,35 +172,32 @@ pub(crate) async fn credit_notes_of(
     Ok(rows.into_iter().map(|row| row.document).collect())
 }
 
-/// Invoices before `before` in the order of sellers and numbers, last first.
+/// An invoice's place among all invoices: sorts as text like its time of issue, and within a series like its number.
+fn position(key: SeriesKey, stamp: Stamp) -> String {
+    let time = stamp.issued_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    format!("{time}/{:012}/{}", stamp.number.sequence, key.seller)
+}
+
+/// Above every position.
+const AFTER_ALL: &str = "~";
+
+/// Invoices before `before`, newest first, each with its position.
 pub(crate) async fn invoices(
     work: &mut UnitOfWork,
-    before: Option<Place>,
+    before: Option<&str>,
     limit: usize,
-) -> Result<Vec<(Place, Invoice)>, DatabaseError> {
+) -> Result<Vec<(String, Invoice)>, DatabaseError> {
     #[derive(Deserialize)]
     struct Row {
-        seller: Siren,
-        year: i32,
-        sequence: u64,
+        position: String,
         document: Invoice,
     }
-    let (range, bindings) = match before {
-        Some(Place { seller, year, sequence }) => (
-            "invoice:..[$seller, $year, $sequence]",
-            json!({"seller": seller, "year": year, "sequence": sequence, "limit": limit}),
-        ),
-        None => ("invoice", json!({"limit": limit})),
-    };
     let rows: Vec<Row> = work
         .query(
-            &format!("SELECT id, seller, year, sequence, document FROM {range} ORDER BY id DESC LIMIT $limit"),
-            bindings,
+            "SELECT position, document FROM invoice WHERE position < $before ORDER BY position DESC LIMIT $limit",
+            json!({"before": before.unwrap_or(AFTER_ALL), "limit": limit}),
         )
         .await?
         .take(0)?;
-    Ok(rows
-        .into_iter()
-        .map(|Row { seller, year, sequence, document }| (Place { seller, year, sequence }, document))
-        .collect())
+    Ok(rows.into_iter().map(|row| (row.position, row.document)).collect())
 }

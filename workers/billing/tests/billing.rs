@@ -13,6 +13,7 @@ use amends_schemas::ids::{RegistrationId, SagaId};
 use amends_schemas::library;
 use amends_schemas::saga::Page;
 use amends_sdk::testing::Harness;
+use chrono::{Datelike, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -241,6 +242,26 @@ async fn a_failure_after_the_number_is_taken_leaves_no_gap() {
         assert!(issued["number"].as_str().expect("a number").ends_with("-000002"), "{issued}");
         assert_eq!(all_invoices(&harness).await.len(), 2);
         assert_eq!(harness.published().await.len(), 2);
+    })
+    .await;
+}
+
+/// The year's turn cannot be waited for; what it leaves behind can be put there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_year_starts_a_new_series() {
+    within(async {
+        let harness = billing().await;
+        let year = Utc::now().with_timezone(&chrono_tz::Europe::Paris).year();
+        for (prefix, year) in [("INV", year - 1), ("RCT", year)] {
+            let seed = "CREATE type::record('series', ['732829320', $prefix, $year])
+                        CONTENT { last_sequence: 41, last_issued_at: '2020-12-31T22:59:59Z' }";
+            harness.database().query(seed, json!({"prefix": prefix, "year": year})).await.expect("seeded");
+        }
+        output(harness.execute::<IssueInvoice>(saga(1), invoice_input(1, "10.00")).await);
+        let found = all_invoices(&harness).await;
+        assert!(found[0].invoice.number.ends_with("-000001"), "{}", found[0].invoice.number);
+        // The same key in this year would have gone on: as the receipts do.
+        assert!(found[0].receipt.as_ref().expect("one").number.ends_with("-000042"), "{:?}", found[0].receipt);
     })
     .await;
 }

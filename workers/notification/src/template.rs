@@ -224,7 +224,7 @@ mod tests {
         for template in MessageTemplate::ALL {
             for locale in Locale::ALL {
                 let event = EventFacts { title: "Rust & Co", when: "then".to_owned() };
-                let message = templates.render(template, locale, &facts(Some(event), Some(3))).expect(template.name());
+                let message = templates.render(template, locale, &facts(Some(event), Some(3))).expect("written");
                 assert!(message.subject.contains("Rust & Co"), "{}", message.subject);
                 assert!(message.text.contains("Zoé <b>") && message.text.contains("then"), "{}", message.text);
                 assert!(
@@ -246,7 +246,7 @@ mod tests {
             (MessageTemplate::RegistrationCancelled, facts(None, None)),
             (MessageTemplate::RegistrationWaitlisted, facts(event(), None)),
         ] {
-            let error = templates.render(template, Locale::En, &facts).expect_err(template.name());
+            let error = templates.render(template, Locale::En, &facts).expect_err("lacks a value");
             assert!(
                 matches!(&error, TemplateError::Data { template: file, .. } if file.starts_with(template.name())),
                 "{error}"

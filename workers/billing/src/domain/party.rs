@@ -60,7 +60,7 @@ fn passes_luhn(digits: &[u8]) -> bool {
             if value > 9 { value - 9 } else { value }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Where the seller has its seat; the parts are those EN 16931 asks for.

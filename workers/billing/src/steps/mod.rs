@@ -1,7 +1,7 @@
 //! What sagas call.
 //!
-//! * [`invoice`]: `billing.invoice@1`.
-//! * [`credit`]: `billing.credit@1`.
+//! * [`invoice`] serves `billing.invoice@1`.
+//! * [`credit`] serves `billing.credit@1`.
 
 pub mod credit;
 pub mod invoice;

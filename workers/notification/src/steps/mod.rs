@@ -1,6 +1,6 @@
 //! What sagas call.
 //!
-//! * [`send`]: `notification.send@1`.
+//! * [`send`] serves `notification.send@1`.
 
 pub mod send;
 
