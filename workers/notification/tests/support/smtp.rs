@@ -65,13 +65,13 @@ impl Drop for SmtpServer {
 impl SmtpServer {
     /// On a free port.
     pub async fn start(mood: Mood) -> Self {
-        Self::listen("127.0.0.1:0".parse().unwrap(), mood).await
+        Self::listen("127.0.0.1:0".parse().expect("an address"), mood).await
     }
 
     /// On a given port: to come back after having been down.
     pub async fn listen(address: SocketAddr, mood: Mood) -> Self {
         let listener = TcpListener::bind(address).await.expect("the port is free");
-        let address = listener.local_addr().unwrap();
+        let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Mutex::new(Shared { mood, accepted: Vec::new() }));
         let for_talks = Arc::clone(&shared);
         let serving = tokio::spawn(async move {
@@ -96,12 +96,12 @@ impl SmtpServer {
 
     /// Changes how it behaves from the next command on.
     pub fn be(&self, mood: Mood) {
-        self.shared.lock().unwrap().mood = mood;
+        self.shared.lock().expect("nobody panics while holding it").mood = mood;
     }
 
     /// What it has accepted so far.
     pub fn accepted(&self) -> Vec<Accepted> {
-        self.shared.lock().unwrap().accepted.clone()
+        self.shared.lock().expect("nobody panics while holding it").accepted.clone()
     }
 
     /// Stops; connections are refused when this returns.
@@ -126,7 +126,7 @@ impl Talk {
     }
 
     fn mood(&self) -> Mood {
-        self.shared.lock().unwrap().mood
+        self.shared.lock().expect("nobody panics while holding it").mood
     }
 
     async fn say(&mut self, reply: &str) -> std::io::Result<()> {
@@ -176,7 +176,7 @@ impl Talk {
                     Mood::Spam => self.say("554 5.7.1 looks like spam").await?,
                     mood => {
                         let accepted = Accepted { from: from.clone(), to: to.clone(), message };
-                        self.shared.lock().unwrap().accepted.push(accepted);
+                        self.shared.lock().expect("nobody panics while holding it").accepted.push(accepted);
                         if mood == Mood::LosesTheAnswer {
                             return Ok(());
                         }
