@@ -102,6 +102,7 @@ mod tests {
     fn senders_are_mailboxes() {
         assert_eq!(Sender::default().domain(), "amends.invalid");
         assert_eq!(Sender::parse("Desk <desk@example.org>").expect("valid").domain(), "example.org");
+        assert_eq!(Sender::parse("Amends <no-reply@localhost>").expect("valid").domain(), "localhost");
         for text in ["", "nobody", "Desk <desk>", "a@b\r\nBcc: c@d"] {
             assert!(matches!(Sender::parse(text), Err(SettingsError::Sender(_))), "{text:?}");
         }

@@ -133,6 +133,24 @@ async fn a_mail_server_gets_the_message_with_its_calendar_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_messages_at_once_all_arrive_over_few_connections() {
+    within(async {
+        let server = SmtpServer::start(Mood::Willing).await;
+        let harness = Arc::new(by_smtp(&server).await);
+        let mut asking = tokio::task::JoinSet::new();
+        for n in 0..60 {
+            let harness = Arc::clone(&harness);
+            asking.spawn(async move { output(harness.execute::<SendMessage>(saga(n), confirmed(n)).await) });
+        }
+        asking.join_all().await;
+        assert_eq!(server.accepted().len(), 60);
+        // Twice the bound: the server may notice that one has gone only after the next has come.
+        assert!((1..=32).contains(&server.connections_at_once()), "{}", server.connections_at_once());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_down_is_asked_again_and_gets_the_message_once() {
     within(async {
         let server = SmtpServer::start(Mood::Willing).await;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::address::{Address, Envelope};
@@ -15,6 +16,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
@@ -30,6 +32,10 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How long saying goodbye may take: the message is accepted by then.
 const QUIT_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Connections of this process at once: mail servers turn away clients that open many (Postfix at 50), and a worker serves
+/// more commands at once than that.
+const CONNECTIONS_MAX: usize = 16;
 
 /// How a connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,12 +123,14 @@ impl SmtpServer {
 pub struct SmtpMailer {
     server: SmtpServer,
     hello: ClientId,
+    connections: Arc<Semaphore>,
 }
 
 impl SmtpMailer {
     /// `domain` is what we greet with.
     pub fn new(server: SmtpServer, domain: &str) -> Self {
-        Self { server, hello: ClientId::Domain(domain.to_owned()) }
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        Self { server, hello: ClientId::Domain(domain.to_owned()), connections }
     }
 
     /// Hands a message over; returns once the server has answered that it takes it.
@@ -131,6 +139,8 @@ impl SmtpMailer {
     /// [`MailError`].
     pub async fn send(&self, message: &Outgoing) -> Result<(), MailError> {
         let deadline = Instant::now() + SEND_TIME_MAX;
+        let waiting = timeout_at(deadline, self.connections.acquire()).await;
+        let _place = waiting.map_err(|_| MailError::Unreachable)?.map_err(|_| MailError::Unreachable)?;
         let mut connection = self.connect(deadline).await?;
         introduce(&mut connection, deadline, &message.envelope).await?;
         let told = timeout_at(deadline, connection.message(&message.bytes)).await;

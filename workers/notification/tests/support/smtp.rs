@@ -46,6 +46,15 @@ pub struct Accepted {
 struct Shared {
     mood: Mood,
     accepted: Vec<Accepted>,
+    connected: usize,
+    connected_most: usize,
+}
+
+impl Shared {
+    fn come(&mut self) {
+        self.connected += 1;
+        self.connected_most = self.connected_most.max(self.connected);
+    }
 }
 
 /// The server; it stops when dropped.
@@ -72,13 +81,18 @@ impl SmtpServer {
     pub async fn listen(address: SocketAddr, mood: Mood) -> Self {
         let listener = TcpListener::bind(address).await.expect("the port is free");
         let address = listener.local_addr().expect("it is bound");
-        let shared = Arc::new(Mutex::new(Shared { mood, accepted: Vec::new() }));
+        let shared = Arc::new(Mutex::new(Shared { mood, accepted: Vec::new(), connected: 0, connected_most: 0 }));
         let for_talks = Arc::clone(&shared);
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let shared = Arc::clone(&for_talks);
                 // A client that hangs up is no concern of the server's.
-                tokio::spawn(async move { Talk::new(stream, shared).run().await.ok() });
+                tokio::spawn(async move {
+                    let counted = Arc::clone(&shared);
+                    counted.lock().expect("nobody panics while holding it").come();
+                    let _ = Talk::new(stream, shared).run().await;
+                    counted.lock().expect("nobody panics while holding it").connected -= 1;
+                });
             }
         });
         Self { address, shared, serving }
@@ -102,6 +116,11 @@ impl SmtpServer {
     /// What it has accepted so far.
     pub fn accepted(&self) -> Vec<Accepted> {
         self.shared.lock().expect("nobody panics while holding it").accepted.clone()
+    }
+
+    /// The most connections it has had at one time.
+    pub fn connections_at_once(&self) -> usize {
+        self.shared.lock().expect("nobody panics while holding it").connected_most
     }
 
     /// Stops; connections are refused when this returns.
