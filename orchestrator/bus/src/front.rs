@@ -10,14 +10,15 @@ use std::time::Duration;
 use amends_engine::request::{Ask, Origin, Request, Respond};
 use amends_engine::{Front, PartitionHandle};
 use amends_nats::{Nats, trace};
+use amends_schemas::command::Reply;
+use amends_schemas::ids::SagaId;
 use amends_schemas::limits::SAGA_INPUT_BYTES_MAX;
 use amends_schemas::problem::{Problem, ProblemKind};
-use amends_schemas::saga::SagaRef;
+use amends_schemas::saga::{CancelSaga, SagaRef, StartSaga};
 use amends_schemas::subjects::{self, ORCHESTRATOR_GROUP, PartitionVerb};
 use async_nats::{Message, Subject, Subscriber};
 use async_trait::async_trait;
 use futures::StreamExt;
-use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
@@ -81,7 +82,7 @@ impl NatsFront {
             return None;
         };
         let bytes = message.payload.len();
-        let asking = Asking { answers: self.answers.clone(), reply: message.reply.clone(), span: None };
+        let mut asking = Asking { answers: self.answers.clone(), reply: message.reply.clone(), span: None };
         // A reply is bounded by what a message holds, for it must be dealt with, not refused for ever.
         if verb != PartitionVerb::Reply && bytes > REQUEST_BYTES_MAX {
             let text = format!("the request has {bytes} bytes; at most {REQUEST_BYTES_MAX} are taken");
@@ -89,12 +90,12 @@ impl NatsFront {
             return None;
         }
         let origin = origin(handle, verb, &message);
-        let asking = Asking { span: origin.span.clone(), ..asking };
+        asking.span.clone_from(&origin.span);
         let ask = match asking.ask(verb, &message.payload) {
             Ok(ask) => ask,
-            Err((asking, problem)) => {
+            Err(error) => {
                 tracing::debug!(partition = %handle.partition(), verb = verb.token(), "a request cannot be read");
-                asking.refuse(verb, problem);
+                asking.refuse(verb, Problem::invalid("malformed_request", error.to_string()));
                 return None;
             }
         };
@@ -144,51 +145,49 @@ struct Asking {
 }
 
 impl Asking {
-    fn ask(self, verb: PartitionVerb, payload: &[u8]) -> Result<Ask, (Self, Problem)> {
-        match verb {
-            PartitionVerb::Reply => self.with(payload, |asking, reply: amends_schemas::command::Reply| {
-                if let Some(span) = &asking.span {
-                    span.record("saga.id", tracing::field::display(reply.saga_id));
-                    span.record("step.name", reply.step.as_str());
-                }
-                Ask::Reply(reply, asking.respond(Body::Reply))
-            }),
-            PartitionVerb::Start => self.with(payload, |asking, start: amends_schemas::saga::StartSaga| {
-                if let Some(span) = &asking.span {
-                    span.record("saga.id", tracing::field::display(start.saga_id));
-                }
-                Ask::Start(start, asking.respond(Body::View))
-            }),
-            PartitionVerb::Get => {
-                self.with(payload, |asking, saga: SagaRef| Ask::Get(saga.saga_id, asking.respond(Body::View)))
+    fn ask(&self, verb: PartitionVerb, payload: &[u8]) -> serde_json::Result<Ask> {
+        Ok(match verb {
+            PartitionVerb::Reply => {
+                let reply: Reply = serde_json::from_slice(payload)?;
+                self.record(reply.saga_id, Some(&reply.step));
+                Ask::Reply(reply, self.respond(Body::Reply))
             }
-            PartitionVerb::History => {
-                self.with(payload, |asking, saga: SagaRef| Ask::History(saga.saga_id, asking.respond(Body::History)))
+            PartitionVerb::Start => {
+                let start: StartSaga = serde_json::from_slice(payload)?;
+                self.record(start.saga_id, None);
+                Ask::Start(start, self.respond(Body::View))
             }
             PartitionVerb::Cancel => {
-                self.with(payload, |asking, cancel| Ask::Cancel(cancel, asking.respond(Body::Cancellation)))
+                let cancel: CancelSaga = serde_json::from_slice(payload)?;
+                self.record(cancel.saga_id, None);
+                Ask::Cancel(cancel, self.respond(Body::Cancellation))
             }
-            PartitionVerb::Watch => {
-                self.with(payload, |asking, saga: SagaRef| Ask::Watch(saga.saga_id, asking.respond(Body::View)))
+            PartitionVerb::Get => Ask::Get(self.saga(payload)?, self.respond(Body::View)),
+            PartitionVerb::History => Ask::History(self.saga(payload)?, self.respond(Body::History)),
+            PartitionVerb::Watch => Ask::Watch(self.saga(payload)?, self.respond(Body::View)),
+        })
+    }
+
+    fn saga(&self, payload: &[u8]) -> serde_json::Result<SagaId> {
+        let SagaRef { saga_id } = serde_json::from_slice(payload)?;
+        self.record(saga_id, None);
+        Ok(saga_id)
+    }
+
+    fn record(&self, saga_id: SagaId, step: Option<&str>) {
+        if let Some(span) = &self.span {
+            span.record("saga.id", tracing::field::display(saga_id));
+            if let Some(step) = step {
+                span.record("step.name", step);
             }
         }
     }
 
-    fn with<Q: DeserializeOwned>(
-        self,
-        payload: &[u8],
-        ask: impl FnOnce(Self, Q) -> Ask,
-    ) -> Result<Ask, (Self, Problem)> {
-        match serde_json::from_slice(payload) {
-            Ok(question) => Ok(ask(self, question)),
-            Err(error) => Err((self, Problem::invalid("malformed_request", error.to_string()))),
-        }
-    }
-
-    fn respond<T: 'static>(self, body: fn(Result<T, Problem>) -> Body) -> Respond<T> {
+    fn respond<T: 'static>(&self, body: fn(Result<T, Problem>) -> Body) -> Respond<T> {
+        let (answers, reply, span) = (self.answers.clone(), self.reply.clone(), self.span.clone());
         Box::new(move |answer| {
-            self.answers.send(self.reply, body(answer));
-            drop(self.span);
+            answers.send(reply, body(answer));
+            drop(span);
         })
     }
 

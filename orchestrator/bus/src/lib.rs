@@ -4,7 +4,7 @@
 //! # async fn example(
 //! #     store: std::sync::Arc<dyn amends_engine::ports::Store>,
 //! #     library: amends_core::definition::DefinitionLibrary,
-//! # ) -> anyhow::Result<()> {
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! use amends_bus::{Orchestrator, OrchestratorParts};
 //!
 //! let orchestrator = Orchestrator::start(OrchestratorParts {

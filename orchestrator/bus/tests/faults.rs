@@ -12,7 +12,7 @@ use amends_engine::ports::{Hold, LeaseError, Leases};
 use amends_engine::status::Role;
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::saga::SagaStatus;
-use amends_test_support::until;
+use amends_test_support::wait::until;
 use async_trait::async_trait;
 use common::worker::{Workers, succeed};
 use common::{FOUR, PATIENCE, STEPS, World, in_time, library_of};

@@ -11,7 +11,7 @@ use amends_schemas::saga::{
     SagaSummary, SagaView,
 };
 use amends_schemas::subjects::{self, PartitionVerb};
-use amends_test_support::until;
+use amends_test_support::wait::until;
 use common::worker::{Workers, reply, succeed};
 use common::{PARTITIONS, PATIENCE, STEPS, World, in_time, start_request, word};
 use futures::StreamExt;
