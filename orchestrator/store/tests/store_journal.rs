@@ -10,7 +10,7 @@ use common::{check, database, record, store};
 const P: PartitionId = PartitionId(3);
 
 fn count(n: u16) -> PartitionCount {
-    PartitionCount::new(n).unwrap()
+    PartitionCount::new(n).expect("in range")
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub async fn store(folder: &Path) -> Result<SurrealStore> {
 }
 
 pub fn at(second: i64) -> DateTime<Utc> {
-    Utc.timestamp_opt(1_790_000_000 + second, 123_456_789).unwrap()
+    Utc.timestamp_opt(1_790_000_000 + second, 123_456_789).single().expect("a time")
 }
 
 /// The n-th saga.
@@ -65,7 +65,7 @@ pub fn record(partition: u16, position: u64, epoch: u64, owner: &str) -> Journal
         position,
         epoch,
         owner: owner.to_owned(),
-        at: at(i64::try_from(position).unwrap()),
+        at: at(i64::try_from(position).expect("small in tests")),
         entries: vec![JournalEntry {
             saga_id: id(u128::from(position)),
             events: vec![Event { at: at(1), fact: started }, Event { at: at(2), fact: Fact::StepSkipped { step: 0 } }],
@@ -75,7 +75,7 @@ pub fn record(partition: u16, position: u64, epoch: u64, owner: &str) -> Journal
 
 /// The n-th saga, created in the n-th second.
 pub fn saga(n: u128, status: SagaStatus, name: &str, tags: &[&str]) -> StoredSaga {
-    let created_at = at(i64::try_from(n).unwrap());
+    let created_at = at(i64::try_from(n).expect("small in tests"));
     StoredSaga {
         state: SagaState {
             saga_id: id(n),
