@@ -18,7 +18,7 @@
 //!     price: serde_json::Value,
 //! }
 //!
-//! # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
 //! # let folder = tempfile::tempdir()?;
 //! let database = Database::open(&Location::Embedded(folder.path().join("seats")), "amends", "seats").await?;
 //! database.query("DEFINE TABLE IF NOT EXISTS seat; DEFINE INDEX IF NOT EXISTS holder ON seat FIELDS holder", ()).await?;

@@ -21,7 +21,7 @@
 //! use amends_schemas::ids::PartitionCount;
 //! use amends_store::SurrealStore;
 //!
-//! # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
 //! # let folder = tempfile::tempdir()?;
 //! let database = Database::open(&Location::Embedded(folder.path().join("journal")), "amends", "journal").await?;
 //! let store = SurrealStore::open(database).await?;
