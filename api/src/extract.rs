@@ -1,18 +1,18 @@
 //! Reading requests: bodies, paths and queries, with a problem that names the place when they are not as they should be.
 
-use amends_schemas::problem::{FieldError, Problem};
+use amends_schemas::problem::{FieldError, Problem, ProblemKind};
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::IntoResponse;
+use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use crate::problems::ApiProblem;
+use crate::state::Api;
 use crate::strict;
 
 /// A JSON body of shape `T`, and the document it was read from, to be passed on as it came.
@@ -24,10 +24,10 @@ pub struct JsonBody<T> {
     pub document: Value,
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
     type Rejection = ApiProblem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiProblem> {
+    async fn from_request(request: Request, state: &Api) -> Result<Self, ApiProblem> {
         let is_json = is_json(request.headers());
         let bytes = RawBody::from_request(request, state).await?.0;
         if !is_json {
@@ -41,10 +41,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 #[derive(Debug)]
 pub struct OptionalJsonBody<T>(pub T);
 
-impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJsonBody<T> {
+impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalJsonBody<T> {
     type Rejection = ApiProblem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiProblem> {
+    async fn from_request(request: Request, state: &Api) -> Result<Self, ApiProblem> {
         let is_json = is_json(request.headers());
         let bytes = RawBody::from_request(request, state).await?.0;
         if bytes.is_empty() {
@@ -61,22 +61,33 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
 #[derive(Debug)]
 pub struct RawBody(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for RawBody {
+/// How much of a body that is too large is still read, and thrown away, in bytes: a client that is cut off while it sends never sees
+/// the answer that says why.
+const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+impl FromRequest<Api> for RawBody {
     type Rejection = ApiProblem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiProblem> {
-        Bytes::from_request(request, state).await.map(Self).map_err(|rejection: BytesRejection| {
-            if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Problem::new(
-                    amends_schemas::problem::ProblemKind::TooLarge,
-                    "body_too_large",
-                    "The body is larger than this server reads.",
-                )
-                .into()
-            } else {
-                ApiProblem::bad_request("unreadable_body", "The body could not be read to its end.")
+    async fn from_request(request: Request, api: &Api) -> Result<Self, ApiProblem> {
+        let most = api.settings.body_bytes_max;
+        let mut stream = request.into_body().into_data_stream();
+        let (mut kept, mut seen) = (Vec::new(), 0_usize);
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk
+                .map_err(|_| ApiProblem::bad_request("unreadable_body", "The body could not be read to its end."))?;
+            seen = seen.saturating_add(chunk.len());
+            if seen > DISCARDED_BYTES_MAX {
+                break;
             }
-        })
+            if seen <= most {
+                kept.extend_from_slice(&chunk);
+            }
+        }
+        if seen > most {
+            let message = format!("The body is larger than the {most} bytes that this server reads.");
+            return Err(Problem::new(ProblemKind::TooLarge, "body_too_large", message).into());
+        }
+        Ok(Self(kept.into()))
     }
 }
 

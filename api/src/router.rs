@@ -1,7 +1,6 @@
 //! All routes and the OpenAPI document, put together from the same handlers.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -55,7 +54,6 @@ pub fn router(api: Api) -> Router {
     routes
         .method_not_allowed_fallback(no_such_method)
         .fallback(no_such_route)
-        .layer(DefaultBodyLimit::max(api.settings.body_bytes_max))
         .layer(from_fn_with_state(api.clone(), bound))
         .layer(from_fn_with_state(api.clone(), observe))
         .with_state(api)

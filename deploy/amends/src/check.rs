@@ -24,7 +24,12 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     for (file, text) in &documents {
         match parse(file, text, &contracts) {
             Ok(definition) => {
-                println!("{file}: {} is right, {} steps, hash {}", definition.reference, definition.steps.len(), &definition.reference.hash[..12]);
+                println!(
+                    "{file}: {} is right, {} steps, hash {}",
+                    definition.reference,
+                    definition.steps.len(),
+                    &definition.reference.hash[..12]
+                );
             }
             Err(findings) => {
                 wrong += findings.len();

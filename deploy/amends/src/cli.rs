@@ -214,3 +214,25 @@ impl Cli {
         overrides
     }
 }
+
+impl Command {
+    /// The role's name in traces.
+    pub const fn role(&self) -> &'static str {
+        match self {
+            Command::Dev(_) => "dev",
+            Command::Orchestrator(_) => "orchestrator",
+            Command::Worker(_) => "worker",
+            Command::Api(_) => "api",
+            Command::TestGateway(_) => "test-gateway",
+            Command::Saga(_) | Command::Check(_) | Command::Config => "command-line",
+        }
+    }
+
+    /// What is logged unless it is configured: a person at a terminal wants the trouble, a service its doings.
+    pub const fn default_log(&self) -> &'static str {
+        match self {
+            Command::Dev(_) | Command::Saga(_) | Command::Check(_) | Command::Config => "warn",
+            Command::Orchestrator(_) | Command::Worker(_) | Command::Api(_) | Command::TestGateway(_) => "info",
+        }
+    }
+}

@@ -86,7 +86,8 @@ impl Client {
     pub async fn watch(&self, saga_id: SagaId, mut seen: impl FnMut(&SagaView) -> bool) -> anyhow::Result<()> {
         loop {
             let path = format!("/v1/sagas/{saga_id}/stream");
-            let response = self.http.get(format!("{}{path}", self.base)).send().await.context("the API does not answer")?;
+            let response =
+                self.http.get(format!("{}{path}", self.base)).send().await.context("the API does not answer")?;
             if !response.status().is_success() {
                 return Err(refusal(response).await);
             }

@@ -1,9 +1,11 @@
-//! The configuration: defaults that are also the documentation, then a file, then the environment, then flags.
+//! The configuration: defaults that are also the documentation, then a file, then the environment, then flags. What each
+//! setting means stands in `default.toml` alone.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use amends_billing::BillingSettings;
 use amends_database::Location;
 use amends_nats::NatsSettings;
 use amends_schemas::ids::PartitionCount;
@@ -19,7 +21,6 @@ pub const DEFAULTS: &str = include_str!("../default.toml");
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml is the documentation")]
 pub struct Config {
     pub data_dir: PathBuf,
     pub nats: NatsConfig,
@@ -30,13 +31,12 @@ pub struct Config {
     pub payment: PaymentConfig,
     pub test_gateway: TestGatewayConfig,
     pub mail: MailConfig,
-    pub seller: SellerConfig,
+    pub billing: BillingSettings,
     pub telemetry: TelemetryConfig,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml is the documentation")]
 pub struct NatsConfig {
     pub url: String,
     pub credentials: String,
@@ -45,7 +45,6 @@ pub struct NatsConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml is the documentation")]
 pub struct DatabaseConfig {
     pub url: String,
     pub username: String,
@@ -55,7 +54,6 @@ pub struct DatabaseConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml is the documentation")]
 pub struct OrchestratorConfig {
     pub partitions: u16,
     pub name: String,
@@ -64,7 +62,6 @@ pub struct OrchestratorConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml is the documentation")]
 pub struct WorkerConfig {
     pub concurrency: usize,
     pub drain_seconds: u64,
@@ -72,14 +69,12 @@ pub struct WorkerConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml is the documentation")]
 pub struct ApiConfig {
     pub listen: SocketAddr,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml is the documentation")]
 pub struct PaymentConfig {
     pub gateway_url: String,
     pub webhook_secret: String,
@@ -88,7 +83,6 @@ pub struct PaymentConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml is the documentation")]
 pub struct TestGatewayConfig {
     pub listen: SocketAddr,
     pub slow_seconds: u64,
@@ -97,7 +91,6 @@ pub struct TestGatewayConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml is the documentation")]
 pub struct MailConfig {
     pub smtp_url: String,
     pub from: String,
@@ -105,18 +98,6 @@ pub struct MailConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml is the documentation")]
-pub struct SellerConfig {
-    pub name: String,
-    pub legal_form: String,
-    pub address: String,
-    pub siren: String,
-    pub vat_id: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml is the documentation")]
 pub struct TelemetryConfig {
     pub log: String,
     pub log_format: LogFormat,
@@ -159,7 +140,11 @@ impl Config {
     /// Relations between settings that cannot work.
     fn check(&self) -> anyhow::Result<()> {
         if self.orchestrator.partitions != 0 && PartitionCount::new(self.orchestrator.partitions).is_none() {
-            bail!("orchestrator.partitions is {}, but must be 1 to {}", self.orchestrator.partitions, PartitionCount::MAX);
+            bail!(
+                "orchestrator.partitions is {}, but must be 1 to {}",
+                self.orchestrator.partitions,
+                PartitionCount::MAX
+            );
         }
         ensure!((1..=5).contains(&self.nats.replicas), "nats.replicas is {}, but must be 1 to 5", self.nats.replicas);
         ensure!(
@@ -169,7 +154,9 @@ impl Config {
             topology::ACK_PENDING_MAX
         );
         ensure!(
-            self.database.url.is_empty() || self.database.url.starts_with("ws://") || self.database.url.starts_with("wss://"),
+            self.database.url.is_empty()
+                || self.database.url.starts_with("ws://")
+                || self.database.url.starts_with("wss://"),
             "database.url is {:?}, but must be empty or start with ws:// or wss://",
             self.database.url
         );
@@ -210,7 +197,10 @@ impl Config {
     /// # Errors
     /// When none is set, with how to set one.
     pub fn required_nats_url(&self) -> anyhow::Result<String> {
-        ensure!(!self.nats.url.is_empty(), "no NATS server is named: pass --nats nats://host:port or set AMENDS_NATS__URL");
+        ensure!(
+            !self.nats.url.is_empty(),
+            "no NATS server is named: pass --nats nats://host:port or set AMENDS_NATS__URL"
+        );
         Ok(self.nats.url.clone())
     }
 

@@ -27,8 +27,10 @@ impl Schemas {
     /// Everything wrong with the documents, by file and line.
     pub fn load(folder: &str) -> anyhow::Result<Self> {
         let contracts = contracts(Path::new(folder))?;
-        let mut documents: Vec<(String, String)> =
-            library::saga_documents().iter().map(|document| (document.path.to_owned(), document.text.to_owned())).collect();
+        let mut documents: Vec<(String, String)> = library::saga_documents()
+            .iter()
+            .map(|document| (document.path.to_owned(), document.text.to_owned()))
+            .collect();
         if !folder.is_empty() {
             for file in files(&Path::new(folder).join("sagas"), "yaml")? {
                 documents.push((file.display().to_string(), read(&file)?));
@@ -135,7 +137,8 @@ mod tests {
         assert!(schemas.definitions.find("hello", Some(1)).is_some());
         assert!(schemas.definitions.find("registration", None).is_some());
 
-        std::fs::write(folder.path().join("sagas/hello.yaml"), saga.replace("/input/name", "/input/nmae")).expect("written");
+        std::fs::write(folder.path().join("sagas/hello.yaml"), saga.replace("/input/name", "/input/nmae"))
+            .expect("written");
         let error = Schemas::load(path).expect_err("a pointer that resolves nowhere").to_string();
         assert!(error.contains("hello.yaml:9:"), "{error}");
     }

@@ -1,5 +1,7 @@
 //! Logs to standard error, traces by OTLP when an endpoint is configured.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
@@ -18,13 +20,15 @@ pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
 }
 
-/// Starts logging, and tracing when it is configured. `role` becomes the service's name.
+/// Starts logging, and tracing when it is configured. `role` becomes the service's name,
+/// `default_filter` says what is logged unless it is configured.
 ///
 /// # Errors
 /// A filter or an endpoint that cannot be.
-pub fn start(config: &TelemetryConfig, role: &str) -> anyhow::Result<Telemetry> {
-    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("telemetry.log {:?}", config.log))?;
-    let lines = fmt::layer().with_writer(std::io::stderr);
+pub fn start(config: &TelemetryConfig, role: &str, default_filter: &str) -> anyhow::Result<Telemetry> {
+    let log = if config.log.is_empty() { default_filter } else { &config.log };
+    let filter = EnvFilter::try_new(log).with_context(|| format!("telemetry.log {log:?}"))?;
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match config.log_format {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
@@ -33,7 +37,9 @@ pub fn start(config: &TelemetryConfig, role: &str) -> anyhow::Result<Telemetry> 
     let spans = provider.as_ref().map(|provider| {
         opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
         // Spans of the libraries underneath would drown ours.
-        tracing_opentelemetry::layer().with_tracer(provider.tracer("amends")).with_filter(EnvFilter::new("amends=debug"))
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("amends"))
+            .with_filter(EnvFilter::new("amends=debug"))
     });
     tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).init();
     Ok(Telemetry { provider })

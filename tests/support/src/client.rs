@@ -86,11 +86,15 @@ impl Client {
 
     /// Posts under an idempotency key until an answer is no 5xx, as a client that wants it done does.
     pub async fn post_surely(&self, path: &str, key: &str, body: &Value, deadline: Duration) -> Answer {
-        wait::until(&format!("an answer of POST {path}"), deadline, async || {
-            let answer = self.try_send(Method::POST, path, Some(key), Some(body)).await?;
-            (answer.status < 500).then_some(answer)
-        })
-        .await
+        let mut deadline = wait::Deadline::after(deadline);
+        loop {
+            if let Some(answer) = self.try_send(Method::POST, path, Some(key), Some(body)).await
+                && answer.status < 500
+            {
+                return answer;
+            }
+            deadline.pause(&format!("an answer of POST {path}")).await;
+        }
     }
 
     /// Creates and publishes an event; answers its id. `price` in euro, `None` for a free one.
@@ -136,11 +140,16 @@ impl Client {
     /// The saga once it has one of these statuses.
     pub async fn saga_in(&self, saga_id: &str, statuses: &[&str], deadline: Duration) -> Value {
         let path = format!("/v1/sagas/{saga_id}");
-        wait::until(&format!("saga {saga_id} to be {statuses:?}"), deadline, async || {
-            let answer = self.try_send(Method::GET, &path, None, None).await?;
-            statuses.contains(&answer.body["status"].as_str()?).then_some(answer.body)
-        })
-        .await
+        let mut deadline = wait::Deadline::after(deadline);
+        loop {
+            let answer = self.try_send(Method::GET, &path, None, None).await;
+            if let Some(answer) = &answer
+                && answer.body["status"].as_str().is_some_and(|status| statuses.contains(&status))
+            {
+                return answer.body.clone();
+            }
+            deadline.pause(&format!("saga {saga_id} to be {statuses:?}; last: {answer:?}")).await;
+        }
     }
 
     /// The items of a list.

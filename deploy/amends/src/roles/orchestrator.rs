@@ -1,0 +1,58 @@
+//! `amends orchestrator`: owns partitions, drives sagas.
+
+use std::sync::Arc;
+
+use amends_bus::{Orchestrator, OrchestratorParts};
+use amends_database::Database;
+use amends_engine::EngineSettings;
+use amends_store::SurrealStore;
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::schemas::Schemas;
+
+/// The orchestrator's database, beside those of the contexts.
+const DATABASE: &str = "orchestrator";
+
+/// Drives sagas until asked to end.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn run(config: &Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let url = config.required_nats_url()?;
+    let schemas = Schemas::load(&config.orchestrator.schemas)?;
+    let orchestrator = start(config, &url, &schemas).await?;
+    shutdown.cancelled().await;
+    orchestrator.stop().await;
+    Ok(())
+}
+
+/// Opens the journal and starts trying for every partition.
+///
+/// # Errors
+/// A database that cannot be opened or belongs to another deployment, or no NATS.
+pub async fn start(config: &Config, nats_url: &str, schemas: &Schemas) -> anyhow::Result<Orchestrator> {
+    let location = config.database_location(DATABASE);
+    let database = Database::open(&location, &config.database.namespace, DATABASE)
+        .await
+        .context("the orchestrator's database cannot be opened")?;
+    let parts = OrchestratorParts {
+        store: Arc::new(SurrealStore::open(database).await?),
+        nats: config.nats_settings(nats_url, "orchestrator"),
+        library: Arc::new(schemas.definitions.clone()),
+        settings: EngineSettings::default(),
+        owner: owner(config),
+        partitions: config.partition_count(),
+    };
+    Ok(Orchestrator::start(parts).await?)
+}
+
+/// How this process is called in leases and in the journal.
+fn owner(config: &Config) -> String {
+    if config.orchestrator.name.is_empty() {
+        format!("pid-{}", std::process::id())
+    } else {
+        config.orchestrator.name.clone()
+    }
+}
