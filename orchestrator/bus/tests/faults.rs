@@ -151,7 +151,11 @@ async fn of_two_owners_the_journal_lets_one_go_on() {
         };
         let first = start("first").await;
         until("the first to own", PATIENCE, async || owns_all(&first).then_some(())).await;
-        let mut sagas = vec![world.start("four").await];
+        // So many that the first is busy writing while the second takes over.
+        let mut sagas = Vec::new();
+        for _ in 0..60 {
+            sagas.push(world.start("four").await);
+        }
         let second = start("second").await;
         until("the second to own", PATIENCE, async || owns_all(&second).then_some(())).await;
         // Both take requests now; whoever is fenced answers nothing, so clients ask again.

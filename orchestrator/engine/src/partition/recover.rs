@@ -24,10 +24,19 @@ pub(crate) struct Taken {
     pub(crate) epoch: u64,
 }
 
-/// Reads a partition and takes it over.
+/// How often a takeover is tried while the owner before still writes. Each try reads only what was written since the last
+/// and takes about as long as one record of the other's, so that a few suffice; an owner without its lease stops by itself
+/// meanwhile.
+const TAKEOVER_ATTEMPTS_MAX: u32 = 1000;
+
+/// Records read at once to catch up with an owner that still writes.
+const CATCH_UP_RECORDS: u64 = 16;
+
+/// Reads a partition and takes it over. An owner that still writes may be faster to a position; what it wrote there is read
+/// and the next position tried.
 ///
 /// # Errors
-/// [`StoreError::Fenced`] when another owner took it over at the same moment.
+/// [`StoreError::Fenced`] when another process took the partition over at the same moment.
 pub(super) async fn take_over(
     store: &dyn Store,
     library: &DefinitionLibrary,
@@ -42,11 +51,9 @@ pub(super) async fn take_over(
     }
     let mut replay = Replay { store, library, memory, left: HashMap::new() };
     for record in recovered.tail {
-        for entry in record.entries {
-            replay.apply(record.position, entry).await?;
-        }
+        replay.apply_record(record).await?;
     }
-    let record = JournalRecord {
+    let mut record = JournalRecord {
         partition,
         position: recovered.last_position + 1,
         epoch: recovered.last_epoch + 1,
@@ -54,8 +61,19 @@ pub(super) async fn take_over(
         at: Utc::now(),
         entries: Vec::new(),
     };
-    store.append(&record).await?;
-    Ok(Taken { memory: replay.memory, position: record.position, epoch: record.epoch })
+    let mut attempt = 1;
+    loop {
+        let fenced = match store.append(&record).await {
+            Ok(()) => return Ok(Taken { memory: replay.memory, position: record.position, epoch: record.epoch }),
+            Err(error @ StoreError::Fenced { epoch, .. }) if epoch < record.epoch => error,
+            Err(error) => return Err(error),
+        };
+        if attempt == TAKEOVER_ATTEMPTS_MAX {
+            return Err(fenced);
+        }
+        attempt += 1;
+        record.position = replay.catch_up(partition, record.position, record.epoch).await?;
+    }
 }
 
 /// The tail on its way into memory.
@@ -68,6 +86,38 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
+    async fn apply_record(&mut self, record: JournalRecord) -> Result<(), StoreError> {
+        for entry in record.entries {
+            self.apply(record.position, entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads on from a position until there is nothing more; the first free one. `epoch` is the one we want for ourselves.
+    async fn catch_up(&mut self, partition: PartitionId, mut position: u64, epoch: u64) -> Result<u64, StoreError> {
+        loop {
+            let positions: Vec<u64> = (position..position + CATCH_UP_RECORDS).collect();
+            let records = self.store.records(partition, &positions).await?;
+            let more = records.len() == positions.len();
+            for record in records {
+                if record.position != position {
+                    return Err(StoreError::Damaged(format!(
+                        "position {position} of partition {partition} is missing"
+                    )));
+                }
+                if record.epoch >= epoch {
+                    let (owner, epoch) = (record.owner, record.epoch);
+                    return Err(StoreError::Fenced { partition, position, owner, epoch });
+                }
+                position += 1;
+                self.apply_record(record).await?;
+            }
+            if !more {
+                return Ok(position);
+            }
+        }
+    }
+
     async fn apply(&mut self, position: u64, entry: JournalEntry) -> Result<(), StoreError> {
         let saga_id = entry.saga_id;
         if self.memory.get(saga_id).is_none() {

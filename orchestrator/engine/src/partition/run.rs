@@ -234,10 +234,9 @@ impl Partition {
 
     /// Commits a round and acts on it.
     async fn finish(&mut self, mut round: Round, stop: &CancellationToken) -> Result<(), Ending> {
-        if let Some(error) = self.fenced.take() {
-            return Err(error.into());
-        }
-        if !round.entries.is_empty() || round.must_write {
+        // The view says that somebody else owns this; the journal says who.
+        let fenced = self.fenced.take();
+        if !round.entries.is_empty() || round.must_write || fenced.is_some() {
             let record = JournalRecord {
                 partition: self.partition,
                 position: self.position + 1,
@@ -247,6 +246,9 @@ impl Partition {
                 entries: std::mem::take(&mut round.entries),
             };
             self.append(&record, stop).await?;
+            if let Some(error) = fenced {
+                return Err(error.into());
+            }
             self.position = record.position;
             self.committed(&record.entries);
         }
