@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use amends_test_support::Roles;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::load::Accepted;
@@ -62,16 +63,17 @@ async fn all_invoices(roles: &Roles) -> Vec<Value> {
 
 /// Numbers run from one without a gap, in order of time.
 fn assert_dense(invoices: &[Value]) {
-    let by_number: BTreeMap<u64, &str> = invoices
+    let by_number: BTreeMap<u64, DateTime<Utc>> = invoices
         .iter()
         .map(|invoice| {
             let number = invoice["number"].as_str().expect("a number");
             let counter = number.rsplit('-').next().and_then(|digits| digits.parse().ok()).expect("a counter");
-            (counter, invoice["issued_at"].as_str().expect("a time"))
+            let issued_at = invoice["issued_at"].as_str().and_then(|text| text.parse().ok());
+            (counter, issued_at.expect("a time"))
         })
         .collect();
     let numbers: Vec<u64> = by_number.keys().copied().collect();
     assert_eq!(numbers, (1..=invoices.len() as u64).collect::<Vec<_>>());
-    let times: Vec<&str> = by_number.values().copied().collect();
-    assert!(times.is_sorted(), "numbers follow time");
+    let times: Vec<DateTime<Utc>> = by_number.values().copied().collect();
+    assert!(times.is_sorted(), "numbers follow time: {by_number:?}");
 }
