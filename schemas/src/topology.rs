@@ -38,7 +38,7 @@ pub const COMMANDS: StreamSpec = StreamSpec {
     retention: Retention::WorkQueue,
     duplicate_window: Duration::from_secs(5),
     max_age: None,
-    max_bytes: 4 * 1024 * 1024 * 1024,
+    max_bytes: STREAM_BYTES_MAX,
 };
 
 /// All domain events. Outboxes keep what they published for as long, so that a lost stream can be filled again.
@@ -48,8 +48,12 @@ pub const EVENTS: StreamSpec = StreamSpec {
     retention: Retention::Limits,
     duplicate_window: Duration::from_secs(5),
     max_age: Some(EVENT_AGE_MAX),
-    max_bytes: 4 * 1024 * 1024 * 1024,
+    max_bytes: STREAM_BYTES_MAX,
 };
+
+/// Most bytes of one stream. nats-server sets as much aside when the stream is made and refuses when its disk has less, so this is no larger
+/// than a busy deployment needs: a million commands of a kilobyte.
+pub const STREAM_BYTES_MAX: i64 = 1024 * 1024 * 1024;
 
 /// How long domain events can be consumed and are kept in outboxes.
 pub const EVENT_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -6,6 +6,7 @@ mod door;
 mod lifecycle;
 mod payments;
 mod registrations;
+mod telemetry;
 
 use std::time::Duration;
 

@@ -206,11 +206,12 @@ fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// The database is the record and JetStream transport, so one node syncs once a second; a lost tail is published again.
+/// The database is the record and JetStream transport, so one node syncs once a second; a lost tail is published again. The storage bound is
+/// set by hand: by default it follows the free disk, and on a full one the streams, which rarely hold much, would be refused.
 fn config(folder: &Path, port: u16) -> String {
     format!(
         "listen: \"127.0.0.1:{port}\"\nserver_name: \"amends-{port}\"\npid_file: {pid:?}\nlog_file: {log:?}\n\
-         max_payload: 1MB\njetstream {{\n  store_dir: {store:?}\n  sync_interval: \"1s\"\n}}\n",
+         max_payload: 1MB\njetstream {{\n  store_dir: {store:?}\n  sync_interval: \"1s\"\n  max_file_store: 16GB\n}}\n",
         pid = pid_path(folder),
         log = log_path(folder),
         store = store_path(folder),

@@ -89,6 +89,11 @@ impl Platform {
         self.folder.path().join("data")
     }
 
+    /// All it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
     /// The last lines of its log.
     pub fn log_tail(&self) -> String {
         self.process.log_tail()
