@@ -144,3 +144,37 @@ fn the_environment_is_read_only_by_the_binary() {
         }
     }
 }
+
+#[test]
+fn the_tests_that_the_architecture_page_names_exist() {
+    let root = root();
+    let page = fs::read_to_string(root.join("orchestrator/ARCHITECTURE.md")).expect("the page");
+    let (_, invariants) = page.split_once("## Invariants, and the tests that hold them").expect("the section");
+    let (invariants, _) = invariants.split_once("\n## ").expect("a section after it");
+    let mut code = String::new();
+    let mut folders: Vec<PathBuf> =
+        ["orchestrator", "workers", "tests", "api"].iter().map(|folder| root.join(folder)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                code.push_str(&fs::read_to_string(&path).expect("text"));
+            }
+        }
+    }
+    let named: Vec<&str> =
+        invariants.split('`').skip(1).step_by(2).filter(|name| name.contains('_') || name.contains('/')).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        let exists = if name.contains('/') {
+            root.join(name).exists()
+                || root.join("orchestrator").join(name).exists()
+                || root.join("orchestrator").join(format!("{name}.rs")).exists()
+        } else {
+            code.contains(&format!("fn {name}("))
+        };
+        assert!(exists, "ARCHITECTURE.md names {name}, which does not exist");
+    }
+}
