@@ -4,6 +4,7 @@ mod cancellation;
 mod capacity;
 mod door;
 mod lifecycle;
+mod mail;
 mod payments;
 mod registrations;
 mod telemetry;

@@ -175,10 +175,10 @@ async fn stop(mut running: Running, progress: &Progress) {
     progress.say("writing down what the orchestrator knows");
     running.orchestrator.stop().await;
     running.gateway_token.cancel();
-    if let Some(gateway) = running.gateway {
-        if let Err(error) = gateway.stopped().await {
-            tracing::error!("{:#}", anyhow::Error::from(error));
-        }
+    if let Some(gateway) = running.gateway
+        && let Err(error) = gateway.stopped().await
+    {
+        tracing::error!("{:#}", anyhow::Error::from(error));
     }
     if let Some(server) = running.server {
         progress.say("stopping nats-server");

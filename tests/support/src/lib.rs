@@ -5,6 +5,7 @@
 //! * [`platform`]: `amends dev`, everything in one process.
 //! * [`roles`]: every role as a process of its own.
 //! * [`client`]: what a client of the HTTP API does.
+//! * [`smtp`]: a mail server that can misbehave.
 //! * [`wait`]: waiting with a deadline.
 
 pub mod client;
@@ -12,6 +13,7 @@ pub mod nats;
 pub mod platform;
 pub mod process;
 pub mod roles;
+pub mod smtp;
 pub mod wait;
 
 pub use client::{Answer, Client};

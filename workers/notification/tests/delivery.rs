@@ -15,8 +15,8 @@ use amends_notification::{NotificationSettings, context};
 use amends_schemas::library;
 use amends_schemas::saga::Page;
 use amends_sdk::testing::Harness;
+use amends_test_support::smtp::{Mood, SmtpServer};
 use serde_json::{Value, json};
-use support::smtp::{Mood, SmtpServer};
 use support::{ending, input, output, registration, saga, within};
 
 async fn by_smtp(server: &SmtpServer) -> Harness {

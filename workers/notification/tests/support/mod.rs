@@ -1,7 +1,5 @@
 //! What the tests of this crate share.
 
-pub mod smtp;
-
 use std::future::Future;
 use std::time::Duration;
 
