@@ -1,6 +1,6 @@
 //! Wire contracts of Amends: what travels between roles and languages, and nothing that does IO.
 //!
-//! * [`ids`], [`money`]: the values everything else is made of.
+//! * [`ids`], [`money`], [`tax`]: the values everything else is made of.
 //! * [`contract`]: step contracts (`payment.capture@1`) and the registry of those we ship.
 //! * [`command`]: what the orchestrator asks a worker, and what the worker answers.
 //! * [`saga`]: what clients and operators ask of a saga, and how a saga reads.
@@ -19,4 +19,5 @@ pub mod money;
 pub mod problem;
 pub mod saga;
 pub mod subjects;
+pub mod tax;
 pub mod topology;

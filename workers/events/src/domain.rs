@@ -8,4 +8,4 @@ pub(crate) mod testing;
 
 pub use event::{Changed, Event, EventStatus, Refusal};
 pub use particulars::{CAPACITY_MAX, Changes, Organizer, PRICE_MAX, Particulars, TITLE_CHARS_MAX};
-pub use terms::{CancellationPolicy, GivenRate, TaxRate, TaxRateError};
+pub use terms::{CancellationPolicy, GivenRate};

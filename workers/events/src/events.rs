@@ -3,12 +3,13 @@
 use amends_schemas::event::CloudEvent;
 use amends_schemas::ids::{EventId, RegistrationId};
 use amends_schemas::money::Money;
+use amends_schemas::tax::TaxRate;
 use amends_sdk::database::DatabaseError;
 use amends_sdk::{DomainEvent, Subscriber, UnitOfWork};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CancellationPolicy, Event, EventStatus, TaxRate};
+use crate::domain::{CancellationPolicy, Event, EventStatus};
 use crate::repository;
 
 /// It is open for registration.

@@ -5,12 +5,13 @@ use amends_schemas::limits::{PAGE_DEFAULT, PAGE_MAX};
 use amends_schemas::money::Money;
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::Page;
+use amends_schemas::tax::TaxRate;
 use amends_sdk::endpoint::EndpointError;
 use amends_sdk::{Endpoint, UnitOfWork};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CancellationPolicy, Event, EventStatus, Organizer, TaxRate};
+use crate::domain::{CancellationPolicy, Event, EventStatus, Organizer};
 use crate::repository::{self, Position};
 
 /// Names an event.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::invoice::{DOCUMENT_SCHEMA, Invoice, Line};
 use crate::domain::party::{BillingParty, Seller};
 use crate::domain::series::Stamp;
-use crate::domain::tax::TaxTotal;
+use crate::domain::tax::{self, TaxTotal};
 
 /// Why a credit is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,7 +116,7 @@ fn left_of(invoice: &Invoice, credited: &[CreditNote]) -> Result<Vec<Left>, Mone
 /// the rest, whatever was rounded before.
 fn net_part(left: &Left, gross: Money) -> Result<Money, MoneyError> {
     let lowest = gross.checked_sub(left.total.tax)?;
-    let rounded = left.total.rate.net_of(gross).amount();
+    let rounded = tax::net_of(gross, left.total.rate).amount();
     let net = rounded.max(lowest.amount()).min(left.total.net.amount());
     Ok(Money::rounded(net, gross.currency()))
 }

@@ -2,6 +2,7 @@
 
 use amends_schemas::ids::{InvoiceId, PaymentId, RegistrationId};
 use amends_schemas::money::{Currency, Money, MoneyError};
+use amends_schemas::tax::TaxRate;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::party::{BillingParty, Seller};
 use crate::domain::series::Stamp;
-use crate::domain::tax::{TaxCategory, TaxRate, TaxTotal};
+use crate::domain::tax::{self, TaxCategory, TaxTotal};
 
 /// The shape of the stored document: raised when members change meaning, so that old documents print as they were.
 pub const DOCUMENT_SCHEMA: u32 = 1;
@@ -180,13 +181,13 @@ impl InvoiceDraft {
             let places: Vec<usize> = (0..self.lines.len()).filter(|&at| self.lines[at].rate == rate).collect();
             let group_gross =
                 places.iter().try_fold(Money::zero(currency), |sum, &at| sum.checked_add(self.lines[at].gross))?;
-            let group_net = rate.net_of(group_gross);
+            let group_net = tax::net_of(group_gross, rate);
             let group_tax = group_gross.checked_sub(group_net)?;
             // Rounded once per group; line by line so that what the lines say so far is what the group says so far.
             let (mut paid, mut shown) = (Money::zero(currency), Money::zero(currency));
             for at in places {
                 paid = paid.checked_add(self.lines[at].gross)?;
-                let until_here = rate.net_of(paid);
+                let until_here = tax::net_of(paid, rate);
                 nets[at] = until_here.checked_sub(shown)?;
                 shown = until_here;
             }
@@ -253,7 +254,7 @@ impl Invoice {
 
 /// One rate's totals, with the mention where no tax is charged.
 fn tax_total(rate: TaxRate, net: Money, tax: Money, exemption: &str) -> TaxTotal {
-    let category = rate.category();
+    let category = TaxCategory::of(rate);
     let exemption = match category {
         TaxCategory::Exempt => Some(exemption.to_owned()),
         TaxCategory::Standard => None,

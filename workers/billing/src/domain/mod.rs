@@ -1,7 +1,7 @@
 //! Documents, parties, taxes and number series. Pure: no clock, no IO.
 //!
 //! * [`invoice`], [`credit_note`], [`receipt`]: the documents, frozen when they are made.
-//! * [`tax`]: rates, and how an amount that includes tax is taken apart.
+//! * [`tax`]: what it comes to, and how an amount that includes tax is taken apart.
 //! * [`series`]: numbers without gap, in order of time.
 //! * [`party`]: the seller and the billed party.
 
@@ -17,4 +17,4 @@ pub use invoice::{Invoice, InvoiceDraft, InvoiceError, Line, PaidLine, PaymentTe
 pub use party::{BillingParty, PostalAddress, Seller, Siren};
 pub use receipt::Receipt;
 pub use series::{DocumentKind, DocumentNumber, Series, SeriesKey, Stamp};
-pub use tax::{TaxCategory, TaxRate, TaxTotal};
+pub use tax::{TaxCategory, TaxTotal};

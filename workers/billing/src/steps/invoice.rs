@@ -2,13 +2,12 @@
 
 use amends_schemas::ids::{InvoiceId, PaymentId, RegistrationId};
 use amends_schemas::money::Money;
+use amends_schemas::tax::TaxRate;
 use amends_sdk::{Failure, Step, StepContext, Success};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{
-    BillingParty, DocumentKind, Invoice, InvoiceDraft, InvoiceError, PaidLine, Receipt, SeriesKey, TaxRate,
-};
+use crate::domain::{BillingParty, DocumentKind, Invoice, InvoiceDraft, InvoiceError, PaidLine, Receipt, SeriesKey};
 use crate::events;
 use crate::repository;
 use crate::settings::BillingSettings;

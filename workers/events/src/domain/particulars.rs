@@ -2,12 +2,13 @@
 
 use amends_schemas::money::Money;
 use amends_schemas::problem::FieldError;
+use amends_schemas::tax::TaxRate;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::terms::{CancellationPolicy, TaxRate};
+use super::terms::CancellationPolicy;
 
 /// Longest title, in characters: what the contracts carry.
 pub const TITLE_CHARS_MAX: usize = 200;

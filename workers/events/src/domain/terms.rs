@@ -1,79 +1,8 @@
-//! Terms of sale: the tax rate, and what is given back when a person cancels.
-
-use std::fmt;
-use std::str::FromStr;
+//! Terms of sale: a tax rate as callers write it, and what is given back when a person cancels.
 
 use amends_schemas::money::Money;
-use rust_decimal::Decimal;
+use amends_schemas::tax::{TaxRate, TaxRateError};
 use serde::{Deserialize, Serialize};
-
-/// Most decimals of a tax rate: what the contracts carry, and more than any rate in force needs (5.5 % is 0.055).
-const RATE_DECIMALS_MAX: u32 = 4;
-
-/// Fewest decimals a rate is written with, so that 20 % always reads 0.20.
-const RATE_DECIMALS_MIN: u32 = 2;
-
-/// A tax rate as a fraction of the price before tax: 0.20 is 20 %.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TaxRate(Decimal);
-
-/// Why a rate is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TaxRateError {
-    /// Not a number.
-    #[error("`{0}` is not a tax rate; write a fraction such as 0.20 for 20 %")]
-    Malformed(String),
-    /// Above one: most likely meant as a percentage.
-    #[error("{0} is more than the whole price; write 0.20 for 20 %")]
-    AboveOne(Decimal),
-    /// Below zero.
-    #[error("{0} is negative; write 0 where no tax is due")]
-    Negative(Decimal),
-    /// More decimals than we carry.
-    #[error("{0} has more than {RATE_DECIMALS_MAX} decimals")]
-    TooPrecise(Decimal),
-}
-
-impl FromStr for TaxRate {
-    type Err = TaxRateError;
-
-    fn from_str(text: &str) -> Result<Self, TaxRateError> {
-        let malformed = || TaxRateError::Malformed(text.chars().take(32).collect());
-        let rate = Decimal::from_str(text).or_else(|_| Decimal::from_scientific(text)).map_err(|_| malformed())?;
-        if rate.is_sign_negative() && !rate.is_zero() {
-            return Err(TaxRateError::Negative(rate));
-        }
-        if rate > Decimal::ONE {
-            return Err(TaxRateError::AboveOne(rate));
-        }
-        let mut rate = rate.abs().normalize();
-        if rate.scale() > RATE_DECIMALS_MAX {
-            return Err(TaxRateError::TooPrecise(rate));
-        }
-        rate.rescale(rate.scale().max(RATE_DECIMALS_MIN));
-        Ok(Self(rate))
-    }
-}
-
-impl TryFrom<String> for TaxRate {
-    type Error = TaxRateError;
-    fn try_from(text: String) -> Result<Self, TaxRateError> {
-        text.parse()
-    }
-}
-
-impl From<TaxRate> for String {
-    fn from(rate: TaxRate) -> String {
-        rate.to_string()
-    }
-}
-
-impl fmt::Display for TaxRate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// A rate as callers write it: a string, or a plain JSON number.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -1,10 +1,11 @@
 //! Values as callers write them, read into the domain's; each fault is named where it lies.
 
 use amends_schemas::problem::FieldError;
+use amends_schemas::tax::TaxRate;
 use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer};
 
-use crate::domain::{GivenRate, TaxRate};
+use crate::domain::GivenRate;
 
 /// Tells `null` from absence: `Some(None)` from `None`.
 pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(

@@ -2,6 +2,7 @@
 
 use amends_schemas::ids::EventId;
 use amends_schemas::money::Money;
+use amends_schemas::tax::TaxRate;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +44,7 @@ pub struct EventSnapshot {
     pub price: Option<Money>,
     /// A fraction.
     #[serde(default)]
-    pub tax_rate: Option<String>,
+    pub tax_rate: Option<TaxRate>,
     /// What is given back when a person cancels.
     #[serde(default)]
     pub cancellation: CancellationPolicy,

@@ -1,6 +1,7 @@
 //! The terms a person registered under, frozen when the seat was reserved, and what they mean on cancelling.
 
 use amends_schemas::money::Money;
+use amends_schemas::tax::TaxRate;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ pub struct Terms {
     /// What the seat costs; none, or nothing, is free.
     pub price: Option<Money>,
     /// A fraction.
-    pub tax_rate: Option<String>,
+    pub tax_rate: Option<TaxRate>,
     /// What is given back.
     pub cancellation: CancellationPolicy,
 }
@@ -65,7 +66,7 @@ impl CancelOutcome {
 impl Terms {
     /// The terms of an event as they stand.
     pub fn of(event: &EventSnapshot) -> Self {
-        Self { price: event.price, tax_rate: event.tax_rate.clone(), cancellation: event.cancellation }
+        Self { price: event.price, tax_rate: event.tax_rate, cancellation: event.cancellation }
     }
 
     /// What there is to pay, if anything.

@@ -16,7 +16,7 @@ pub fn snapshot() -> EventSnapshot {
         timezone: "Europe/Paris".into(),
         capacity: 10,
         price: Some(euro("120")),
-        tax_rate: Some("0.20".into()),
+        tax_rate: Some("0.20".parse().expect("a rate")),
         cancellation: CancellationPolicy::Full,
         status: EventStatus::Published,
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use amends_schemas::ids::{EventId, RegistrationId};
 use amends_schemas::money::Money;
+use amends_schemas::tax::TaxRate;
 use amends_sdk::{Failure, Step, StepContext, Success, Undo, UnitOfWork};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub struct ReserveOutput {
     pub price: Option<Money>,
     /// A fraction, frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tax_rate: Option<String>,
+    pub tax_rate: Option<TaxRate>,
     /// The seat that is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seat: Option<u32>,
@@ -153,7 +154,7 @@ fn success(policy: &CapacityPolicy, registration: &Registration) -> Success<Rese
         registration_id: registration.registration_id,
         event: EventOutput::of(&policy.event),
         price: terms.and_then(|terms| terms.price),
-        tax_rate: terms.and_then(|terms| terms.tax_rate.clone()),
+        tax_rate: terms.and_then(|terms| terms.tax_rate),
         seat: registration.seat(),
         position,
         hold_expires_at: registration.hold_expires_at,
