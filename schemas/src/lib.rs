@@ -7,10 +7,12 @@
 //! * [`event`]: domain events as CloudEvents.
 //! * [`problem`]: errors that cross a wire.
 //! * [`subjects`], [`topology`]: every NATS subject, stream and consumer, as data.
+//! * [`cursor`]: where a page of a list ended.
 //! * [`limits`]: the bounds that hold at every door.
 
 pub mod command;
 pub mod contract;
+pub mod cursor;
 pub mod event;
 pub mod ids;
 pub mod library;

@@ -1,12 +1,12 @@
 //! What the API asks: invoices, with what belongs to them.
 
 use amends_schemas::ids::{InvoiceId, RegistrationId};
-use amends_schemas::limits::{NAME_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::Page;
 use amends_sdk::endpoint::EndpointError;
-use amends_sdk::{Endpoint, UnitOfWork};
+use amends_sdk::{Endpoint, Paging, UnitOfWork};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::domain::{CreditNote, Invoice, Receipt};
 use crate::repository;
@@ -33,7 +33,7 @@ pub struct ListRequest {
     /// Where the last page ended; opaque.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// At most this many; bounded by [`PAGE_MAX`].
+    /// At most this many; bounded as [`Paging`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
@@ -68,20 +68,14 @@ impl Endpoint for ListInvoices {
             };
             return Ok(Page { items, next_cursor: None });
         }
-        // A cursor is a place in an order: one that we did not give out still only says where to begin.
-        if request.cursor.as_ref().is_some_and(|cursor| cursor.len() > NAME_BYTES_MAX) {
-            return Err(Problem::invalid("invalid_cursor", "pass `cursor` as it came in `next_cursor`").into());
+        let paging = Paging::new(&json!("invoices"), request.cursor.as_deref(), request.limit)?;
+        let found = repository::invoices(work, &paging).await?;
+        let Page { items, next_cursor } = paging.page(found, |(position, _)| position.clone());
+        let mut views = Vec::with_capacity(items.len());
+        for (_, invoice) in items {
+            views.push(view(work, invoice).await?);
         }
-        let limit = request.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-        let mut found = repository::invoices(work, request.cursor.as_deref(), limit + 1).await?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_cursor = found.last().filter(|_| more).map(|(position, _)| position.clone());
-        let mut items = Vec::with_capacity(found.len());
-        for (_, invoice) in found {
-            items.push(view(work, invoice).await?);
-        }
-        Ok(Page { items, next_cursor })
+        Ok(Page { items: views, next_cursor })
     }
 }
 

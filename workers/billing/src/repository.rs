@@ -4,8 +4,8 @@
 //! place in its series (`[seller, year, sequence]`), so that a number cannot be given twice.
 
 use amends_schemas::ids::{InvoiceId, RegistrationId};
-use amends_sdk::UnitOfWork;
 use amends_sdk::database::DatabaseError;
+use amends_sdk::{Paging, UnitOfWork};
 use chrono::SecondsFormat;
 use serde::Deserialize;
 use serde_json::json;
@@ -178,15 +178,8 @@ fn position(key: SeriesKey, stamp: Stamp) -> String {
     format!("{time}/{:012}/{}", stamp.number.sequence, key.seller)
 }
 
-/// Above every position.
-const AFTER_ALL: &str = "~";
-
-/// Invoices before `before`, newest first, each with its position.
-pub(crate) async fn invoices(
-    work: &mut UnitOfWork,
-    before: Option<&str>,
-    limit: usize,
-) -> Result<Vec<(String, Invoice)>, DatabaseError> {
+/// The invoices of a page, newest first, each with its position.
+pub(crate) async fn invoices(work: &mut UnitOfWork, paging: &Paging) -> Result<Vec<(String, Invoice)>, DatabaseError> {
     #[derive(Deserialize)]
     struct Row {
         position: String,
@@ -195,7 +188,7 @@ pub(crate) async fn invoices(
     let rows: Vec<Row> = work
         .query(
             "SELECT position, document FROM invoice WHERE position < $before ORDER BY position DESC LIMIT $limit",
-            json!({"before": before.unwrap_or(AFTER_ALL), "limit": limit}),
+            json!({"before": paging.before(), "limit": paging.row_limit()}),
         )
         .await?
         .take(0)?;

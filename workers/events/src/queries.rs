@@ -1,18 +1,18 @@
 //! What is asked of the catalog.
 
 use amends_schemas::ids::EventId;
-use amends_schemas::limits::{PAGE_DEFAULT, PAGE_MAX};
 use amends_schemas::money::Money;
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::Page;
 use amends_schemas::tax::TaxRate;
 use amends_sdk::endpoint::EndpointError;
-use amends_sdk::{Endpoint, UnitOfWork};
+use amends_sdk::{Endpoint, Paging, UnitOfWork};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::domain::{CancellationPolicy, Event, EventStatus, Organizer};
-use crate::repository::{self, Position};
+use crate::repository;
 
 /// Names an event.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -127,40 +127,11 @@ impl Endpoint for List {
     type Response = Page<EventView>;
 
     async fn handle(&self, work: &mut UnitOfWork, request: ListEvents) -> Result<Page<EventView>, EndpointError> {
-        let limit = request.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-        let after = request.cursor.as_deref().map(read_cursor).transpose()?;
-        // One more than asked tells whether anything follows.
-        let mut found = repository::page(work.database(), request.status, after, limit + 1).await?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let last = found.last().filter(|_| more);
-        let next_cursor = last.map(|known| Position::of(&known.stored.event).key());
-        let items = found.iter().map(|known| EventView::of(&known.stored.event, known.seats_sold)).collect();
+        let question = json!(["events", request.status]);
+        let paging = Paging::new(&question, request.cursor.as_deref(), request.limit)?;
+        let found = repository::page(work.database(), request.status, &paging).await?;
+        let Page { items, next_cursor } = paging.page(found, |known| repository::position(&known.stored.event));
+        let items = items.iter().map(|known| EventView::of(&known.stored.event, known.seats_sold)).collect();
         Ok(Page { items, next_cursor })
-    }
-}
-
-fn read_cursor(text: &str) -> Result<Position, Problem> {
-    let parts = text.split_once('.').and_then(|(time, id)| Some((time.parse().ok()?, id.parse().ok()?)));
-    let (created_us, event_id) = parts.ok_or_else(|| {
-        Problem::invalid(
-            "invalid_cursor",
-            "the cursor is not one of ours; pass next_cursor of the page before as it is",
-        )
-    })?;
-    Ok(Position { created_us, event_id })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_leads_back_to_its_position() {
-        let position = Position { created_us: 1_900_000_000_000_001, event_id: EventId::generate() };
-        assert_eq!(read_cursor(&position.key()), Ok(position));
-        for bad in ["", ".", "1", "x.0193a1de-7d41-7cc1-9b5e-0242ac120002", "1.2"] {
-            assert_eq!(read_cursor(bad).expect_err(bad).code, "invalid_cursor");
-        }
     }
 }

@@ -5,8 +5,8 @@
 //! lowering the capacity and hearing of a sale cannot pass each other unseen.
 
 use amends_schemas::ids::{EventId, RegistrationId};
-use amends_sdk::UnitOfWork;
 use amends_sdk::database::{Database, DatabaseError, Rows};
+use amends_sdk::{Paging, UnitOfWork};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -52,7 +52,7 @@ impl<'a> Row<'a> {
             created_from,
             event_id: event.event_id,
             status: event.status.as_str(),
-            made: Position::of(event).key(),
+            made: position(event),
             due_us: if goes_on { event.particulars.ends_at.timestamp_micros() } else { 0 },
         }
     }
@@ -119,57 +119,29 @@ pub async fn save(
     Ok(())
 }
 
-/// Where an event stands in the order of age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// When it was created, in microseconds of the epoch.
-    pub created_us: u64,
-    /// Which it is.
-    pub event_id: EventId,
+/// Where an event stands in lists: text that sorts by age. Sixteen digits of microseconds last until the year 2286.
+pub fn position(event: &Event) -> String {
+    format!("{:016}.{}", event.created_at.timestamp_micros().unsigned_abs(), event.event_id)
 }
 
-impl Position {
-    /// The position of an event.
-    pub fn of(event: &Event) -> Self {
-        Self { created_us: event.created_at.timestamp_micros().unsigned_abs(), event_id: event.event_id }
-    }
-
-    /// As text that sorts by age: sixteen digits last until the year 2286.
-    pub fn key(self) -> String {
-        format!("{:016}.{}", self.created_us, self.event_id)
-    }
-}
-
-/// At most `limit` events, newest first, after a position.
+/// The events of a page, newest first.
 ///
 /// # Errors
 /// As [`Database::query`].
 pub async fn page(
     database: &Database,
     status: Option<EventStatus>,
-    after: Option<Position>,
-    limit: usize,
+    paging: &Paging,
 ) -> Result<Vec<Loaded>, DatabaseError> {
-    let mut filters = Vec::new();
-    if status.is_some() {
-        filters.push("status = $status");
-    }
-    if after.is_some() {
-        filters.push("made < $after");
-    }
-    if filters.is_empty() {
-        // Always true; it makes the planner walk the index instead of sorting the table.
-        filters.push("made > ''");
-    }
+    let of_status = if status.is_some() { "status = $status AND" } else { "" };
     let statement = format!(
         "SELECT event, created_from, made, (type::record('sold', event_id).sold ?? 0) AS sold
-         FROM event WHERE {} ORDER BY made DESC LIMIT $limit;",
-        filters.join(" AND ")
+         FROM event WHERE {of_status} made < $before ORDER BY made DESC LIMIT $limit;"
     );
     let bindings = json!({
         "status": status.map(EventStatus::as_str),
-        "after": after.map(Position::key),
-        "limit": limit,
+        "before": paging.before(),
+        "limit": paging.row_limit(),
     });
     #[derive(Deserialize)]
     struct Listed {

@@ -1,12 +1,11 @@
 //! What the API asks: deliveries, newest first.
 
 use amends_schemas::ids::RegistrationId;
-use amends_schemas::limits::{NAME_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
-use amends_schemas::problem::Problem;
 use amends_schemas::saga::Page;
 use amends_sdk::endpoint::EndpointError;
-use amends_sdk::{Endpoint, UnitOfWork};
+use amends_sdk::{Endpoint, Paging, UnitOfWork};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::domain::Delivery;
 use crate::repository;
@@ -21,7 +20,7 @@ pub struct ListRequest {
     /// Where the last page ended; opaque.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// At most this many; bounded by [`PAGE_MAX`].
+    /// At most this many; bounded as [`Paging`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
@@ -36,15 +35,9 @@ impl Endpoint for ListDeliveries {
     type Response = Page<Delivery>;
 
     async fn handle(&self, work: &mut UnitOfWork, request: ListRequest) -> Result<Page<Delivery>, EndpointError> {
-        // A cursor is a place in an order: one that we did not give out still only says where to begin.
-        if request.cursor.as_ref().is_some_and(|cursor| cursor.len() > NAME_BYTES_MAX) {
-            return Err(Problem::invalid("invalid_cursor", "pass `cursor` as it came in `next_cursor`").into());
-        }
-        let limit = request.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-        let mut items = repository::list(work, request.registration_id, request.cursor.as_deref(), limit + 1).await?;
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next_cursor = items.last().filter(|_| more).map(repository::position);
-        Ok(Page { items, next_cursor })
+        let question = json!(["deliveries", request.registration_id]);
+        let paging = Paging::new(&question, request.cursor.as_deref(), request.limit)?;
+        let found = repository::list(work, request.registration_id, &paging).await?;
+        Ok(paging.page(found, repository::position))
     }
 }

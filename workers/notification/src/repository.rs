@@ -1,8 +1,8 @@
 //! Where deliveries are kept: the only SurrealQL of this context.
 
 use amends_schemas::ids::{DeliveryId, RegistrationId};
-use amends_sdk::UnitOfWork;
 use amends_sdk::database::{Database, DatabaseError, ErrorKind};
+use amends_sdk::{Paging, UnitOfWork};
 use serde_json::json;
 
 use crate::domain::Delivery;
@@ -49,14 +49,12 @@ pub(crate) async fn store(database: &Database, delivery: &Delivery) -> Result<()
     }
 }
 
-/// Deliveries before `before`, newest first.
+/// The deliveries of a page, newest first.
 pub(crate) async fn list(
     work: &mut UnitOfWork,
     registration_id: Option<RegistrationId>,
-    before: Option<&str>,
-    limit: usize,
+    paging: &Paging,
 ) -> Result<Vec<Delivery>, DatabaseError> {
-    let before = before.unwrap_or(AFTER_ALL);
     let of_registration = if registration_id.is_some() { "registration_id = $registration_id AND" } else { "" };
     work.query(
         &format!(
@@ -64,14 +62,11 @@ pub(crate) async fn list(
                 (SELECT document, position FROM delivery WHERE {of_registration} position < $before
                  ORDER BY position DESC LIMIT $limit)"
         ),
-        json!({"registration_id": registration_id, "before": before, "limit": limit}),
+        json!({"registration_id": registration_id, "before": paging.before(), "limit": paging.row_limit()}),
     )
     .await?
     .take(0)
 }
-
-/// Above every position.
-const AFTER_ALL: &str = "~";
 
 /// Its place in lists: sorts as text like its time of creation.
 pub(crate) fn position(delivery: &Delivery) -> String {

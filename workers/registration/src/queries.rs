@@ -2,17 +2,17 @@
 
 use amends_schemas::command::StepError;
 use amends_schemas::ids::{EventId, RegistrationId};
-use amends_schemas::limits::{PAGE_DEFAULT, PAGE_MAX};
 use amends_schemas::money::Money;
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::Page;
 use amends_sdk::endpoint::EndpointError;
-use amends_sdk::{Endpoint, UnitOfWork};
+use amends_sdk::{Endpoint, Paging, UnitOfWork};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::domain::{Attendee, Reason, Registration, Shown};
-use crate::repository::{self, Position, Search};
+use crate::repository;
 
 /// A registration, as it reads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -151,15 +151,11 @@ impl Endpoint for List {
         work: &mut UnitOfWork,
         request: ListRegistrations,
     ) -> Result<Page<RegistrationView>, EndpointError> {
-        let limit = request.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-        let after = request.cursor.as_deref().map(read_cursor).transpose()?;
-        let search = Search { event_id: request.event_id, shown: request.status, after };
-        // One more than asked tells whether anything follows.
-        let mut found = repository::page(work.database(), search, limit + 1).await?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_cursor = found.last().filter(|_| more).map(|last| Position::of(last).key());
-        Ok(Page { items: views(work, found).await?, next_cursor })
+        let question = json!(["registrations", request.event_id, request.status]);
+        let paging = Paging::new(&question, request.cursor.as_deref(), request.limit)?;
+        let found = repository::page(work.database(), request.event_id, request.status, &paging).await?;
+        let Page { items, next_cursor } = paging.page(found, repository::position);
+        Ok(Page { items: views(work, items).await?, next_cursor })
     }
 }
 
@@ -170,17 +166,6 @@ async fn views(work: &UnitOfWork, found: Vec<Registration>) -> Result<Vec<Regist
         RegistrationView::of(registration, position)
     };
     Ok(found.into_iter().map(view).collect())
-}
-
-fn read_cursor(text: &str) -> Result<Position, Problem> {
-    let parts = text.split_once('.').and_then(|(time, id)| Some((time.parse().ok()?, id.parse().ok()?)));
-    let (created_us, registration_id) = parts.ok_or_else(|| {
-        Problem::invalid(
-            "invalid_cursor",
-            "the cursor is not one of ours; pass next_cursor of the page before as it is",
-        )
-    })?;
-    Ok(Position { created_us, registration_id })
 }
 
 /// Names an event.
@@ -231,19 +216,5 @@ impl Endpoint for Availability {
             confirmed,
             waiting: policy.waiting,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_leads_back_to_its_position() {
-        let position = Position { created_us: 1_900_000_000_000_001, registration_id: RegistrationId::generate() };
-        assert_eq!(read_cursor(&position.key()), Ok(position));
-        for bad in ["", ".", "1", "x.0193a1de-7d41-7cc1-9b5e-0242ac120002", "1.2"] {
-            assert_eq!(read_cursor(bad).expect_err(bad).code, "invalid_cursor");
-        }
     }
 }

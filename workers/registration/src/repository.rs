@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use amends_schemas::ids::{EventId, RegistrationId};
-use amends_sdk::UnitOfWork;
 use amends_sdk::database::{Database, DatabaseError};
+use amends_sdk::{Paging, UnitOfWork};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -159,7 +159,7 @@ pub async fn save(work: &mut UnitOfWork, registration: &Registration) -> Result<
         registration_id: registration.registration_id,
         event_id: registration.event_id,
         shown: registration.shown().as_str(),
-        made: Position::of(registration).key(),
+        made: position(registration),
         hold_us: held.map_or(0, |until| until.timestamp_micros()),
     };
     work.query(
@@ -287,69 +287,32 @@ pub async fn availability(
     }))
 }
 
-/// Where a registration stands in the order of age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// When it was made, in microseconds of the epoch.
-    pub created_us: u64,
-    /// Which it is.
-    pub registration_id: RegistrationId,
+/// Where a registration stands in lists: text that sorts by age. Sixteen digits of microseconds last until the year 2286.
+pub fn position(registration: &Registration) -> String {
+    format!("{:016}.{}", registration.created_at.timestamp_micros().unsigned_abs(), registration.registration_id)
 }
 
-impl Position {
-    /// The position of a registration.
-    pub fn of(registration: &Registration) -> Self {
-        Self {
-            created_us: registration.created_at.timestamp_micros().unsigned_abs(),
-            registration_id: registration.registration_id,
-        }
-    }
-
-    /// As text that sorts by age: sixteen digits last until the year 2286.
-    pub fn key(self) -> String {
-        format!("{:016}.{}", self.created_us, self.registration_id)
-    }
-}
-
-/// Which registrations, and from where.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Search {
-    /// Only of this event.
-    pub event_id: Option<EventId>,
-    /// Only those that read so.
-    pub shown: Option<Shown>,
-    /// After this one.
-    pub after: Option<Position>,
-}
-
-/// At most `limit` registrations, newest first.
+/// The registrations of a page, newest first: of one event, or that read so, or all.
 ///
 /// # Errors
 /// As [`Database::query`].
-pub async fn page(database: &Database, search: Search, limit: usize) -> Result<Vec<Registration>, DatabaseError> {
-    let mut filters = Vec::new();
-    if search.event_id.is_some() {
-        filters.push("event_id = $event_id");
-    }
-    if search.shown.is_some() {
-        filters.push("shown = $shown");
-    }
-    if search.after.is_some() {
-        filters.push("made < $after");
-    }
-    if filters.is_empty() {
-        // Always true; it makes the planner walk the index instead of sorting the table.
-        filters.push("made > ''");
-    }
+pub async fn page(
+    database: &Database,
+    event_id: Option<EventId>,
+    shown: Option<Shown>,
+    paging: &Paging,
+) -> Result<Vec<Registration>, DatabaseError> {
+    let of_event = if event_id.is_some() { "event_id = $event_id AND" } else { "" };
+    let so_shown = if shown.is_some() { "shown = $shown AND" } else { "" };
     let statement = format!(
-        "SELECT registration, made FROM registration WHERE {} ORDER BY made DESC LIMIT $limit;",
-        filters.join(" AND ")
+        "SELECT registration, made FROM registration WHERE {of_event} {so_shown} made < $before
+         ORDER BY made DESC LIMIT $limit;"
     );
     let bindings = json!({
-        "event_id": search.event_id,
-        "shown": search.shown.map(Shown::as_str),
-        "after": search.after.map(Position::key),
-        "limit": limit,
+        "event_id": event_id,
+        "shown": shown.map(Shown::as_str),
+        "before": paging.before(),
+        "limit": paging.row_limit(),
     });
     let rows: Vec<RegistrationRow> = database.query(&statement, bindings).await?.take(0)?;
     Ok(rows.into_iter().map(|row| row.registration).collect())

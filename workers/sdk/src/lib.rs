@@ -7,6 +7,7 @@
 //! * [`context`]: the builder and the running of a context.
 //! * [`step`]: handlers of step contracts and how they can end.
 //! * [`endpoint`], [`subscriber`], [`background`]: the other ways a context is called.
+//! * [`paging`]: pages of a list.
 //! * [`work`]: the unit of work.
 //! * [`inbox`]: what is remembered so that nothing happens twice, and for how long.
 //! * `testing` (feature of the same name): handlers called as the worker calls them, without NATS.
@@ -18,6 +19,7 @@ pub mod endpoint;
 pub mod inbox;
 mod locks;
 mod outbox;
+pub mod paging;
 mod relay;
 mod run;
 mod scope;
@@ -32,6 +34,7 @@ pub use amends_database as database;
 pub use background::Background;
 pub use context::{BoundedContext, WorkerError, WorkerSettings};
 pub use endpoint::{Endpoint, EndpointError};
+pub use paging::Paging;
 pub use step::{Failure, Probe, Step, StepContext, Success, Undo};
 pub use subscriber::Subscriber;
 pub use work::{DomainEvent, UnitOfWork};
