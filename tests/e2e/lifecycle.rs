@@ -36,6 +36,35 @@ async fn it_ends_in_order_when_asked_and_starts_again() {
 }
 
 #[tokio::test]
+async fn a_second_one_on_the_same_data_is_refused_and_leaves_the_first_alone() {
+    let platform = platform().await;
+    let output = Command::new(BINARY)
+        .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(platform.data_dir())
+        .output()
+        .expect("it runs");
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("is in use by another `amends dev`"), "{text}");
+    let event_id = platform.client.published_event(20, Some("30.00")).await;
+    let accepted = platform.client.register(&event_id, 1, Some("tok_ok")).await;
+    platform.client.saga_in(&accepted.text("saga_id"), &["completed"], SAGA_DEADLINE).await;
+}
+
+#[tokio::test]
+async fn its_nats_server_may_be_killed_too() {
+    let mut platform = platform().await;
+    let event_id = platform.client.published_event(20, Some("30.00")).await;
+    let before = platform.client.register(&event_id, 1, Some("tok_ok")).await;
+    let pid = std::fs::read_to_string(platform.data_dir().join("nats/nats-server.pid")).expect("it wrote its pid");
+    assert!(Command::new("kill").args(["-KILL", pid.trim()]).status().expect("kill runs").success());
+    platform.client.saga_in(&before.text("saga_id"), &["completed"], SAGA_DEADLINE).await;
+    let after = platform.client.register(&event_id, 2, Some("tok_ok")).await;
+    platform.client.saga_in(&after.text("saga_id"), &["completed"], SAGA_DEADLINE).await;
+    assert!(platform.stop().await, "it did not end well:\n{}", platform.log_tail());
+}
+
+#[tokio::test]
 async fn the_number_of_partitions_is_fixed() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut platform = Platform::start(BINARY).await;

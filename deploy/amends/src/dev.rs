@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use amends_api::ApiSettings;
 use amends_bus::Orchestrator;
 use amends_nats::Nats;
-use amends_nats_server::{NatsServer, NatsServerSettings, find_or_fetch};
+use amends_nats_server::{NatsServer, NatsServerSettings, StartError, find_or_fetch};
 use amends_test_gateway::TestGateway;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -39,8 +39,14 @@ struct Running {
     worker_token: CancellationToken,
     gateway: Option<TestGateway>,
     gateway_token: CancellationToken,
-    server: Option<NatsServer>,
+    server: Option<OwnNats>,
     addresses: Addresses,
+}
+
+/// The nats-server we started, and started again whenever it ended: what it held is made again from the databases.
+struct OwnNats {
+    kept: JoinHandle<anyhow::Result<()>>,
+    token: CancellationToken,
 }
 
 struct Addresses {
@@ -75,9 +81,12 @@ async fn serve(running: &mut Running, with_demo: bool) -> anyhow::Result<()> {
     if with_demo {
         demo::run(&format!("http://{}", running.addresses.api), &running.addresses.gateway).await?;
     }
-    match running.workers.join_next().await {
-        Some(ended) => ended.context("a worker panicked")?,
-        None => bail!("all workers have ended"),
+    tokio::select! {
+        ended = running.workers.join_next() => match ended {
+            Some(ended) => ended.context("a worker panicked")?,
+            None => bail!("all workers have ended"),
+        },
+        ended = nats_ended(&mut running.server) => ended,
     }
 }
 
@@ -119,7 +128,7 @@ async fn start(config: &Config, progress: &Progress) -> anyhow::Result<Running> 
     Ok(running)
 }
 
-async fn nats_server(config: &Config, progress: &Progress) -> anyhow::Result<(Option<NatsServer>, String)> {
+async fn nats_server(config: &Config, progress: &Progress) -> anyhow::Result<(Option<OwnNats>, String)> {
     if !config.nats.url.is_empty() {
         return Ok((None, config.nats.url.clone()));
     }
@@ -127,9 +136,41 @@ async fn nats_server(config: &Config, progress: &Progress) -> anyhow::Result<(Op
     let binary = find_or_fetch(|sentence| progress.say(sentence)).await?;
     progress.say("starting nats-server");
     let folder = std::path::absolute(config.data_dir.join("nats"))?;
-    let server = NatsServer::start(NatsServerSettings { binary, folder, port: None }).await?;
+    let server = match NatsServer::start(NatsServerSettings { binary, folder, port: None }).await {
+        Err(StartError::InUse { .. }) => bail!(
+            "the data folder {} is in use by another `amends dev`; end that one, or name another folder with --data-dir",
+            config.data_dir.display()
+        ),
+        started => started?,
+    };
     let url = server.url();
-    Ok((Some(server), url))
+    let token = CancellationToken::new();
+    let kept = tokio::spawn(keep_nats(server, token.clone()));
+    Ok((Some(OwnNats { kept, token }), url))
+}
+
+async fn keep_nats(mut server: NatsServer, shutdown: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => {
+                server.stop().await;
+                return Ok(());
+            }
+            () = server.ended() => {}
+        }
+        tracing::warn!("nats-server ended by itself; starting it again");
+        let settings = server.settings();
+        drop(server);
+        server = NatsServer::start(settings).await.context("nats-server ended and cannot be started again")?;
+    }
+}
+
+/// Waits for the end of our nats-server for good; for ever when there is none of ours.
+async fn nats_ended(server: &mut Option<OwnNats>) -> anyhow::Result<()> {
+    match server {
+        Some(own) => (&mut own.kept).await.context("the keeper of nats-server panicked")?,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until the API says that everything answers; a worker that ends instead says why.
@@ -182,6 +223,9 @@ async fn stop(mut running: Running, progress: &Progress) {
     }
     if let Some(server) = running.server {
         progress.say("stopping nats-server");
-        server.stop().await;
+        server.token.cancel();
+        if !server.kept.is_finished() {
+            let _ = server.kept.await;
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Runs a nats-server of our own: on loopback, with JetStream in a folder, ended with us.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -51,6 +51,12 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// Its folder is another running process's.
+    #[error("the folder {folder} is in use by another process that runs a nats-server there")]
+    InUse {
+        /// Where.
+        folder: PathBuf,
+    },
     /// It ended, or does not answer.
     #[error("nats-server did not start; the end of its log {log}:\n{tail}")]
     NotReady {
@@ -65,6 +71,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct NatsServer {
     child: Child,
+    /// Held as long as we live, and given back by the system however we end: a server whose owner lives is not left over.
+    _lock: File,
     address: SocketAddr,
     settings: NatsServerSettings,
 }
@@ -77,6 +85,7 @@ impl NatsServer {
     pub async fn start(settings: NatsServerSettings) -> Result<Self, StartError> {
         let folder = |source| StartError::Folder { folder: settings.folder.clone(), source };
         fs::create_dir_all(&settings.folder).map_err(folder)?;
+        let lock = lock(&settings.folder)?;
         end_left_over(&settings.folder).await;
         let port = match settings.port {
             Some(port) => port,
@@ -97,7 +106,7 @@ impl NatsServer {
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| StartError::Spawn { binary: settings.binary.clone(), source })?;
-        let mut server = Self { child, address, settings };
+        let mut server = Self { child, _lock: lock, address, settings };
         server.wait_until_ready().await?;
         Ok(server)
     }
@@ -125,6 +134,12 @@ impl NatsServer {
     /// Its process id while it runs.
     pub fn process_id(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Waits until it ends by itself, which it should not. Cancel safe.
+    pub async fn ended(&mut self) {
+        // An error means that it cannot be waited for: there is no such process any more.
+        let _ = self.child.wait().await;
     }
 
     /// Asks it to end and waits for that; kills it when it takes too long.
@@ -167,6 +182,17 @@ async fn greets(address: SocketAddr) -> bool {
         line.starts_with("INFO ").then_some(())
     };
     matches!(timeout(Duration::from_secs(1), hello).await, Ok(Some(())))
+}
+
+/// Makes the folder ours while we live.
+fn lock(folder: &Path) -> Result<File, StartError> {
+    let unusable = |source| StartError::Folder { folder: folder.to_owned(), source };
+    let file = File::options().create(true).append(true).open(folder.join("owner.lock")).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
 }
 
 /// Ends a server that a killed predecessor has left behind in this folder: it would hold the store and the port.
@@ -265,11 +291,34 @@ mod tests {
         let first = NatsServer::start(settings(folder.path()).await).await.expect("starts");
         let left_behind = first.process_id().expect("running");
         let again = first.settings();
-        // What a killed parent leaves: the process runs on, nobody holds its handle.
-        std::mem::forget(first);
+        // What a killed parent leaves: the process runs on, nobody holds its handle, and the system has dropped the lock.
+        let NatsServer { child, _lock, .. } = first;
+        std::mem::forget(child);
+        drop(_lock);
         let second = NatsServer::start(again).await.expect("starts on the same port and store");
         assert_ne!(second.process_id(), Some(left_behind));
         second.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_owner_lives_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = NatsServer::start(settings(folder.path()).await).await.expect("starts");
+        let error = NatsServer::start(settings(folder.path()).await).await.expect_err("the folder is taken");
+        assert!(matches!(error, StartError::InUse { .. }), "{error}");
+        assert!(greets(first.address()).await, "the first was ended");
+        first.stop().await;
+    }
+
+    #[tokio::test]
+    async fn its_end_is_noticed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut server = NatsServer::start(settings(folder.path()).await).await.expect("starts");
+        signal(server.process_id().expect("running"), "KILL").await;
+        timeout(STOP_TIMEOUT, server.ended()).await.expect("noticed");
+        let again = server.settings();
+        drop(server);
+        NatsServer::start(again).await.expect("starts on the same port").stop().await;
     }
 
     #[tokio::test]
