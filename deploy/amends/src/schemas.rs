@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use amends_core::definition::DefinitionLibrary;
-use amends_core::validate::{Finding, parse};
+use amends_core::validate::{Finding, check_links, parse};
 use amends_schemas::contract::ContractRegistry;
 use amends_schemas::library;
 use anyhow::{Context, bail};
@@ -27,32 +27,44 @@ impl Schemas {
     /// Everything wrong with the documents, by file and line.
     pub fn load(folder: &str) -> anyhow::Result<Self> {
         let contracts = contracts(Path::new(folder))?;
-        let mut documents: Vec<(String, String)> = library::saga_documents()
-            .iter()
-            .map(|document| (document.path.to_owned(), document.text.to_owned()))
-            .collect();
-        if !folder.is_empty() {
-            for file in files(&Path::new(folder).join("sagas"), "yaml")? {
-                documents.push((file.display().to_string(), read(&file)?));
-            }
-        }
+        let documents = saga_documents(Path::new(folder))?;
         let mut definitions = DefinitionLibrary::default();
         let mut findings = Vec::new();
+        let mut parsed = Vec::new();
         for (file, text) in &documents {
             match parse(file, text, &contracts) {
                 Ok(definition) => {
-                    if let Err(known) = definitions.add(definition) {
+                    if let Err(known) = definitions.add(definition.clone()) {
                         bail!("{file}: {} is already defined with other content; raise its version", known.reference);
                     }
+                    parsed.push((file, definition));
                 }
                 Err(found) => findings.extend(found),
             }
+        }
+        if findings.is_empty() {
+            findings = parsed.iter().flat_map(|(file, one)| check_links(file, one, &definitions)).collect();
         }
         if !findings.is_empty() {
             bail!("saga definitions are not right:\n{}", listing(&findings));
         }
         Ok(Self { contracts, definitions })
     }
+}
+
+/// The definitions that ship and those of a folder, unread: path and text.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn saga_documents(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let mut documents: Vec<(String, String)> =
+        library::saga_documents().iter().map(|document| (document.path.to_owned(), document.text.to_owned())).collect();
+    if !folder.as_os_str().is_empty() {
+        for file in files(&folder.join("sagas"), "yaml")? {
+            documents.push((file.display().to_string(), read(&file)?));
+        }
+    }
+    Ok(documents)
 }
 
 /// The contracts that ship and those of a folder.
@@ -141,5 +153,11 @@ mod tests {
             .expect("written");
         let error = Schemas::load(path).expect_err("a pointer that resolves nowhere").to_string();
         assert!(error.contains("hello.yaml:9:"), "{error}");
+
+        let cancelled =
+            saga.replace("title: Hello\n", "title: Hello\ncancel_with: {saga: nobody, input: {name: /input/name}}\n");
+        std::fs::write(folder.path().join("sagas/hello.yaml"), cancelled).expect("written");
+        let error = Schemas::load(path).expect_err("a cancel_with that is not there").to_string();
+        assert!(error.contains("hello.yaml:1:1: `cancel_with` names the saga `nobody`"), "{error}");
     }
 }

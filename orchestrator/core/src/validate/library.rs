@@ -40,7 +40,7 @@ pub fn parse_library<'d>(
     for definition in library.iter() {
         let key = (definition.reference.name.to_string(), definition.reference.version);
         let file = files.get(&key).map(String::as_str).unwrap_or_default();
-        findings.extend(check_cancel_with(file, definition, &library));
+        findings.extend(check_links(file, definition, &library));
     }
     if findings.is_empty() { Ok(library) } else { Err(findings) }
 }
@@ -52,7 +52,9 @@ fn check_file_name(file: &str, definition: &Definition) -> Option<Finding> {
     (!fits).then(|| finding(file, "file_name", format!("{} belongs into `{wanted}`", definition.reference)))
 }
 
-fn check_cancel_with(file: &str, definition: &Definition, library: &DefinitionLibrary) -> Vec<Finding> {
+/// What is wrong with a definition, read from `file`, as one of a library: the saga named in its `cancel_with` must be there and
+/// take what it is given.
+pub fn check_links(file: &str, definition: &Definition, library: &DefinitionLibrary) -> Vec<Finding> {
     let Some(cancel_with) = &definition.cancel_with else { return Vec::new() };
     let Some(target) = library.find(&cancel_with.saga, None) else {
         let message = format!("`cancel_with` names the saga `{}`, which does not exist", cancel_with.saga);
