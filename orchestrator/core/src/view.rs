@@ -122,7 +122,7 @@ fn step_sentence(step: &Step, now: &StepState) -> Option<String> {
             return None;
         }
         Phase::InFlight { operation: Operation::Do, timeout_at, in_doubt: false } => format!(
-            "step `{name}`: with the workers since {}, attempt {}, times out at {}",
+            "step `{name}`: sent to its workers at {} and not answered yet, attempt {}, times out at {}",
             since(Operation::Do, *timeout_at),
             attempt(Operation::Do),
             rfc3339(*timeout_at)
@@ -138,7 +138,7 @@ fn step_sentence(step: &Step, now: &StepState) -> Option<String> {
             rfc3339(*timeout_at)
         ),
         Phase::InFlight { operation: Operation::Undo, timeout_at, in_doubt: false } => format!(
-            "undoing step `{name}`: with the workers since {}, attempt {}, times out at {}",
+            "undoing step `{name}`: sent to its workers at {} and not answered yet, attempt {}, times out at {}",
             since(Operation::Undo, *timeout_at),
             attempt(Operation::Undo),
             rfc3339(*timeout_at)
@@ -212,7 +212,11 @@ fn after(error: Option<&StepError>) -> String {
 }
 
 fn said(error: Option<&StepError>) -> String {
-    error.map_or_else(|| "no error was given".to_owned(), |error| format!("{}: {}", error.code, error.message))
+    // A message is a sentence of its own; here it is part of one.
+    error.map_or_else(
+        || "no error was given".to_owned(),
+        |error| format!("{}: {}", error.code, error.message.trim_end_matches('.')),
+    )
 }
 
 /// One fact for people; `sequence` is its place in the saga's history, from one.

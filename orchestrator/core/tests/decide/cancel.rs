@@ -12,7 +12,7 @@ fn during_the_first_step_the_saga_waits_for_its_answer() {
     check(PAID, "
         start => started; seat do#1 till 10s
         1s cancel => cancel requested; told compensating
-        waiting => step `seat`: with the workers since 2026-01-02T10:00:00Z, attempt 1, times out at 2026-01-02T10:00:10Z; turns back (cancelled) as soon as that is settled
+        waiting => step `seat`: sent to its workers at 2026-01-02T10:00:00Z and not answered yet, attempt 1, times out at 2026-01-02T10:00:10Z; turns back (cancelled) as soon as that is settled
         2s seat do#1 ok paid => seat ok:paid; back cancelled; seat undo#1 till 6s
         3s seat undo#1 ok => seat undone; compensated cancelled
     ");
@@ -103,7 +103,7 @@ fn during_the_pivot_its_answer_decides() {
     let run = check(PAID, &format!("{PAYING}
         1s cancel => cancel requested; told compensating
         2s pay do#1 ok => pay ok pivot; cancel turned forward; confirm do#1 till 7s
-        waiting => step `confirm`: with the workers since 2026-01-02T10:00:02Z, attempt 1, times out at 2026-01-02T10:00:07Z
+        waiting => step `confirm`: sent to its workers at 2026-01-02T10:00:02Z and not answered yet, attempt 1, times out at 2026-01-02T10:00:07Z
         cancel => told forward
         3s confirm do#1 ok => confirm ok; completed; forward#1 till 5s
         4s forwarded ok => forward started

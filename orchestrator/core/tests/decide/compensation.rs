@@ -13,7 +13,7 @@ const BACK: &str = "
 #[test]
 fn undos_run_backwards_one_at_a_time_and_waived_steps_are_passed_over() {
     check(UNDO, &format!("{BACK}
-        waiting => undoing step `b`: with the workers since 2026-01-02T10:00:00Z, attempt 1, times out at 2026-01-02T10:00:04Z
+        waiting => undoing step `b`: sent to its workers at 2026-01-02T10:00:00Z and not answered yet, attempt 1, times out at 2026-01-02T10:00:04Z
         next => 4s
         resume => dispatch b; wake 4s
         1s b undo#1 ok => b undone; a undo#1 till 5s
@@ -27,7 +27,7 @@ fn undos_run_backwards_one_at_a_time_and_waived_steps_are_passed_over() {
 fn an_undo_that_does_not_answer_is_sent_again_until_its_budget_is_spent() {
     check(UNDO, &format!("{BACK}
         4s tick => b undo again at 5s
-        waiting => undoing step `b`: backing off until 2026-01-02T10:00:05Z after timed_out: No answer to undo of `b`, attempt 1, in time. (attempt 2)
+        waiting => undoing step `b`: backing off until 2026-01-02T10:00:05Z after timed_out: No answer to undo of `b`, attempt 1, in time (attempt 2)
         5s tick => b undo#2 till 9s
         6s b undo#2 unknown => b stuck on undo lost
         waiting => stuck: step `b` needs a person, its undo cannot be carried out: lost: a test's

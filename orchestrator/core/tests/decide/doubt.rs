@@ -9,7 +9,7 @@ fn under_retry_the_do_is_sent_again_under_the_same_key() {
     check(PAID, "
         start => started; seat do#1 till 10s
         10s tick => seat in doubt, do timed out; seat do again at 11s in doubt
-        waiting => in doubt whether `seat` happened: asking again under the same key after timed_out: No answer to do of `seat`, attempt 1, in time.; attempt 2 at 2026-01-02T10:00:11Z
+        waiting => in doubt whether `seat` happened: asking again under the same key after timed_out: No answer to do of `seat`, attempt 1, in time; attempt 2 at 2026-01-02T10:00:11Z
         11s tick => seat do#2 till 21s
         12s seat do#2 unknown => seat in doubt, do reported; seat do again at 14s in doubt
         14s tick => seat do#3 till 24s
