@@ -232,7 +232,10 @@ impl Command {
     pub const fn default_log(&self) -> &'static str {
         match self {
             Command::Dev(_) | Command::Saga(_) | Command::Check(_) | Command::Config => "warn",
-            Command::Orchestrator(_) | Command::Worker(_) | Command::Api(_) | Command::TestGateway(_) => "info",
+            Command::Orchestrator(_) | Command::Worker(_) | Command::Api(_) | Command::TestGateway(_) => {
+                // The databases underneath tell twenty lines of theirs at each start.
+                "warn,amends=info"
+            }
         }
     }
 }

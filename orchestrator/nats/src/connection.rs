@@ -78,6 +78,7 @@ impl Nats {
         let deadline = Instant::now() + patience;
         let (connected, connections) = watch::channel(0);
         let connected = Arc::new(connected);
+        let mut told = false;
         loop {
             let options = options(settings, &connected).await?;
             let urls: Vec<&str> = settings.url.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
@@ -96,6 +97,12 @@ impl Nats {
                 | ConnectErrorKind::MaxReconnects => {
                     if Instant::now() + CONNECT_DELAY > deadline {
                         return Err(NatsError::Unavailable(describe(&error)));
+                    }
+                    if !told {
+                        told = true;
+                        let (connection, reason) = (&settings.name, describe(&error));
+                        // The URL stays out: it may carry a password.
+                        tracing::warn!(connection, reason, "NATS does not answer yet; trying on");
                     }
                     tokio::time::sleep(CONNECT_DELAY).await;
                 }
