@@ -1,8 +1,10 @@
 //! Starting, ending, being killed, starting again.
 
+use std::path::Path;
 use std::process::Command;
 
 use amends_test_support::Platform;
+use amends_test_support::process::{Process, free_port};
 use serde_json::json;
 
 use crate::{BINARY, SAGA_DEADLINE, platform};
@@ -62,6 +64,23 @@ async fn its_nats_server_may_be_killed_too() {
     let after = platform.client.register(&event_id, 2, Some("tok_ok")).await;
     platform.client.saga_in(&after.text("saga_id"), &["completed"], SAGA_DEADLINE).await;
     assert!(platform.stop().await, "it did not end well:\n{}", platform.log_tail());
+}
+
+#[tokio::test]
+async fn a_role_that_waits_for_nats_says_so_and_can_be_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().join("data").to_string_lossy().into_owned();
+    for role in [&["orchestrator"][..], &["worker", "billing"], &["api", "--listen", "127.0.0.1:0"]] {
+        let nobody = format!("nats://127.0.0.1:{}", free_port());
+        let arguments: Vec<String> =
+            role.iter().copied().chain(["--nats", &nobody, "--data-dir", &data_dir]).map(str::to_owned).collect();
+        let mut process = Process::start(Path::new(BINARY), &arguments, &folder.path().join(role[0]));
+        amends_test_support::wait::until("the wait to be told", SAGA_DEADLINE, async || {
+            process.log_tail().contains("NATS does not answer yet").then_some(())
+        })
+        .await;
+        assert!(process.stop().await, "{role:?} did not end:\n{}", process.log_tail());
+    }
 }
 
 #[tokio::test]

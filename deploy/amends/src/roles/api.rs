@@ -10,7 +10,7 @@ use crate::config::Config;
 /// # Errors
 /// No NATS, or an address that is taken.
 pub async fn run(config: &Config, json: bool, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let nats = super::connect(config, "api").await?;
+    let Some(nats) = super::connect(config, "api", &shutdown).await? else { return Ok(()) };
     let (address, serving) = amends_api::serve(ApiSettings::new(config.api.listen), nats, shutdown).await?;
     if json {
         println!("{}", serde_json::json!({"api": format!("http://{address}")}));

@@ -15,13 +15,17 @@ use crate::config::Config;
 /// How long a role waits for NATS before it gives up and says so.
 const NATS_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Connects a role to the NATS server of the configuration.
+/// Connects a role to the NATS server of the configuration; nothing when it is asked to end while it waits.
 ///
 /// # Errors
 /// When none is configured or none answers.
-pub async fn connect(config: &Config, role: &str) -> anyhow::Result<Nats> {
+pub async fn connect(config: &Config, role: &str, shutdown: &CancellationToken) -> anyhow::Result<Option<Nats>> {
     let url = config.required_nats_url()?;
-    Ok(Nats::connect(&config.nats_settings(&url, role), NATS_PATIENCE).await?)
+    let settings = config.nats_settings(&url, role);
+    tokio::select! {
+        connected = Nats::connect(&settings, NATS_PATIENCE) => Ok(Some(connected?)),
+        () = shutdown.cancelled() => Ok(None),
+    }
 }
 
 /// A token that is cancelled by Ctrl-C or SIGTERM. A second Ctrl-C ends the process at once.

@@ -22,7 +22,10 @@ const DATABASE: &str = "orchestrator";
 pub async fn run(config: &Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let url = config.required_nats_url()?;
     let schemas = Schemas::load(&config.orchestrator.schemas)?;
-    let orchestrator = start(config, &url, &schemas).await?;
+    let orchestrator = tokio::select! {
+        started = start(config, &url, &schemas) => started?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
     shutdown.cancelled().await;
     orchestrator.stop().await;
     Ok(())

@@ -46,7 +46,7 @@ impl ContextName {
 /// # Errors
 /// What keeps one of them from starting.
 pub async fn run(config: &Config, contexts: &[ContextName], shutdown: CancellationToken) -> anyhow::Result<()> {
-    let nats = super::connect(config, "worker").await?;
+    let Some(nats) = super::connect(config, "worker", &shutdown).await? else { return Ok(()) };
     let schemas = Schemas::load(&config.orchestrator.schemas)?;
     let gateway_url = config.payment.gateway_url.clone();
     if contexts.contains(&ContextName::Payment) {
