@@ -32,7 +32,6 @@
 //! ```
 
 mod codec;
-mod cursor;
 mod deployment;
 mod journal;
 mod list;

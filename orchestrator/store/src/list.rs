@@ -3,13 +3,13 @@
 use amends_core::state::SagaState;
 use amends_database::Database;
 use amends_engine::ports::StoreError;
+use amends_schemas::cursor;
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::limits::{PAGE_DEFAULT, PAGE_MAX};
 use amends_schemas::saga::{ListSagas, Page, SagaSummary};
 use chrono::{DateTime, Utc};
 use surrealdb::types::Variables;
 
-use crate::cursor;
 use crate::rows::{SUMMARY_COLUMNS, SummaryRow, from_values};
 use crate::store::unavailable;
 
@@ -82,7 +82,11 @@ pub(crate) async fn list(database: &Database, query: &ListSagas) -> Result<Page<
     let question = format!("{key}\n{}", query.definition.as_deref().unwrap_or_default());
     let after = match &query.cursor {
         None => String::new(),
-        Some(cursor) => cursor::open(cursor, &question)?,
+        Some(cursor) => cursor::open(cursor, &question).map(str::to_owned).ok_or_else(|| {
+            StoreError::Invalid(
+                "the cursor is not one that a page of this list gave: ask for the first page, without a cursor".into(),
+            )
+        })?,
     };
     let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
     // One more than asked for tells whether there is a next page.
