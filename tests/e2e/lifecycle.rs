@@ -33,6 +33,7 @@ async fn it_ends_in_order_when_asked_and_starts_again() {
     let event_id = platform.client.published_event(20, None).await;
     let accepted = platform.client.register(&event_id, 1, None).await;
     assert!(platform.stop().await, "it did not end well:\n{}", platform.log_tail());
+    assert!(!platform.log_tail().contains("WARN"), "an end in order is no trouble:\n{}", platform.log_tail());
     platform.restart().await;
     platform.client.saga_in(&accepted.text("saga_id"), &["completed"], SAGA_DEADLINE).await;
 }

@@ -228,13 +228,13 @@ impl Command {
         }
     }
 
-    /// What is logged unless it is configured: a person at a terminal wants the trouble, a service its doings.
+    /// What is logged unless it is configured: a person at a terminal wants the trouble, a service its doings. The embedded database tells
+    /// twenty lines at each start, and at each end warns that it was not closed by hand, which `sync=every` makes needless.
     pub const fn default_log(&self) -> &'static str {
         match self {
-            Command::Dev(_) | Command::Saga(_) | Command::Check(_) | Command::Config => "warn",
+            Command::Dev(_) | Command::Saga(_) | Command::Check(_) | Command::Config => "warn,surrealkv=error",
             Command::Orchestrator(_) | Command::Worker(_) | Command::Api(_) | Command::TestGateway(_) => {
-                // The databases underneath tell twenty lines of theirs at each start.
-                "warn,amends=info"
+                "warn,amends=info,surrealkv=error"
             }
         }
     }
