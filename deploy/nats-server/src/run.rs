@@ -126,11 +126,6 @@ impl NatsServer {
         NatsServerSettings { port: Some(self.address.port()), ..self.settings.clone() }
     }
 
-    /// The folder of its JetStream store.
-    pub fn store_folder(&self) -> PathBuf {
-        store_path(&self.settings.folder)
-    }
-
     /// Its process id while it runs.
     pub fn process_id(&self) -> Option<u32> {
         self.child.id()
