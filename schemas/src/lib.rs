@@ -4,6 +4,7 @@
 //! * [`contract`]: step contracts (`payment.capture@1`) and the registry of those we ship.
 //! * [`command`]: what the orchestrator asks a worker, and what the worker answers.
 //! * [`saga`]: what clients and operators ask of a saga, and how a saga reads.
+//! * [`operate`]: what operators do with a saga by hand, and what a cancel would do.
 //! * [`event`]: domain events as CloudEvents.
 //! * [`problem`]: errors that cross a wire.
 //! * [`subjects`], [`topology`]: every NATS subject, stream and consumer, as data.
@@ -18,6 +19,7 @@ pub mod ids;
 pub mod library;
 pub mod limits;
 pub mod money;
+pub mod operate;
 pub mod problem;
 pub mod saga;
 pub mod subjects;

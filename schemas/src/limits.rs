@@ -22,6 +22,10 @@ pub const NAME_BYTES_MAX: usize = 64;
 /// Longest free text that a person gives as a reason, in bytes.
 pub const REASON_BYTES_MAX: usize = 1024;
 
+/// Operators' acts that a saga remembers by their ids, so that a repeat is known as one; older ones are forgotten. Far more than people
+/// do to one saga, few enough to keep its record small.
+pub const OPERATIONS_REMEMBERED_MAX: usize = 100;
+
 /// Items on a page of a list when the caller names no limit.
 pub const PAGE_DEFAULT: usize = 50;
 

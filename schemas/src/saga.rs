@@ -80,16 +80,19 @@ pub enum SagaStatus {
     Compensated,
     /// A person is needed.
     Stuck,
+    /// Done: an operator ended it as it stood, without amends.
+    Terminated,
 }
 
 impl SagaStatus {
     /// All, in the order people list them.
-    pub const ALL: [SagaStatus; 5] = [
+    pub const ALL: [SagaStatus; 6] = [
         SagaStatus::Running,
         SagaStatus::Compensating,
         SagaStatus::Completed,
         SagaStatus::Compensated,
         SagaStatus::Stuck,
+        SagaStatus::Terminated,
     ];
 
     /// As it stands in answers and queries.
@@ -100,12 +103,13 @@ impl SagaStatus {
             SagaStatus::Completed => "completed",
             SagaStatus::Compensated => "compensated",
             SagaStatus::Stuck => "stuck",
+            SagaStatus::Terminated => "terminated",
         }
     }
 
     /// Whether nothing more will happen by itself or by a person.
     pub const fn is_final(self) -> bool {
-        matches!(self, SagaStatus::Completed | SagaStatus::Compensated)
+        matches!(self, SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated)
     }
 }
 

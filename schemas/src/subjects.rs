@@ -40,6 +40,10 @@ pub enum PartitionVerb {
     Cancel,
     /// [`SagaRef`](crate::saga::SagaRef): publish this saga's changes on [`saga_changes`] for [`WATCH_SECONDS`].
     Watch,
+    /// [`OperateSaga`](crate::operate::OperateSaga), answered with [`Operated`](crate::operate::Operated).
+    Operate,
+    /// [`SagaRef`](crate::saga::SagaRef), answered with a [`CompensationPreview`](crate::operate::CompensationPreview).
+    Preview,
 }
 
 /// How long a watch lasts unless it is asked for again.
@@ -47,13 +51,15 @@ pub const WATCH_SECONDS: u64 = 30;
 
 impl PartitionVerb {
     /// All of them.
-    pub const ALL: [PartitionVerb; 6] = [
+    pub const ALL: [PartitionVerb; 8] = [
         PartitionVerb::Reply,
         PartitionVerb::Start,
         PartitionVerb::Get,
         PartitionVerb::History,
         PartitionVerb::Cancel,
         PartitionVerb::Watch,
+        PartitionVerb::Operate,
+        PartitionVerb::Preview,
     ];
 
     /// The last token of its subject.
@@ -65,6 +71,8 @@ impl PartitionVerb {
             PartitionVerb::History => "history",
             PartitionVerb::Cancel => "cancel",
             PartitionVerb::Watch => "watch",
+            PartitionVerb::Operate => "operate",
+            PartitionVerb::Preview => "preview",
         }
     }
 

@@ -36,7 +36,21 @@ pub(crate) fn decode<T: DeserializeOwned>(what: impl Display, format: i64, blob:
 
 #[cfg(test)]
 mod tests {
+    use amends_core::state::SagaState;
+    use amends_engine::ports::JournalEntry;
+
     use super::*;
+
+    /// Blobs that were written before operators could do anything; the JSON beside each says what they hold.
+    #[test]
+    fn blobs_of_earlier_versions_are_read() {
+        let journal: Vec<JournalEntry> = decode("it", 1, include_bytes!("golden/journal-1.msgpack")).unwrap();
+        let wanted: Vec<JournalEntry> = serde_json::from_str(include_str!("golden/journal-1.json")).unwrap();
+        assert_eq!(journal, wanted);
+        assert_eq!(encode("it", &journal).unwrap(), include_bytes!("golden/journal-1.msgpack"), "written as ever");
+        let state: SagaState = decode("it", 1, include_bytes!("golden/state-1.msgpack")).unwrap();
+        assert_eq!(state, serde_json::from_str(include_str!("golden/state-1.json")).unwrap());
+    }
 
     #[test]
     fn an_unknown_format_is_named() {
