@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use amends_schemas::contract::is_plain_name;
-use amends_schemas::limits::{NAME_BYTES_MAX, SAGA_INPUT_BYTES_MAX, TAGS_MAX};
+use amends_schemas::contract::{Contract, is_plain_name};
+use amends_schemas::limits::{NAME_BYTES_MAX, SAGA_INPUT_BYTES_MAX, STEP_OUTPUT_BYTES_MAX, TAGS_MAX};
 use amends_schemas::problem::{FieldError, Problem, ProblemKind, cut};
 use serde_json::Value;
 
@@ -30,22 +30,59 @@ pub fn accept(definition: &Definition, input: &Value, tags: &BTreeSet<String>) -
         ));
     }
     check_tags(tags)?;
-    let errors: Vec<FieldError> = definition
-        .input_check
-        .0
-        .iter_errors(input)
-        .take(FIELD_ERRORS_MAX)
-        .map(|error| FieldError {
-            pointer: format!("/input{}", error.instance_path()),
-            // The value itself stays out: it may be personal, and the caller has it.
-            message: cut(error.masked_with("the value").to_string()),
-        })
-        .collect();
+    let errors = field_errors(&definition.input_check.0, "/input", input);
     if errors.is_empty() {
         return Ok(());
     }
     Err(Problem::invalid("invalid_input", format!("the input is not what {} takes", definition.reference))
         .with_errors(errors))
+}
+
+/// Checks what an operator says that a step returned against the step's contract, as its worker's answer would have been.
+///
+/// # Errors
+/// `invalid_outcome`, `invalid_output` or `output_too_large`.
+pub fn check_result(contract: &Contract, outcome: Option<&str>, output: &Value) -> Result<(), Problem> {
+    let known = match outcome {
+        Some(outcome) => contract.outcomes.iter().any(|declared| declared == outcome),
+        None => contract.outcomes.is_empty(),
+    };
+    if !known {
+        let message = if contract.outcomes.is_empty() {
+            format!("{} has but one outcome; leave it out", contract.contract)
+        } else {
+            format!("the outcome of {} is one of: {}", contract.contract, contract.outcomes.join(", "))
+        };
+        return Err(Problem::invalid("invalid_outcome", message));
+    }
+    let bytes = json_bytes(output);
+    if bytes > STEP_OUTPUT_BYTES_MAX {
+        return Err(Problem::new(
+            ProblemKind::TooLarge,
+            "output_too_large",
+            format!("the output has {bytes} bytes; at most {STEP_OUTPUT_BYTES_MAX} are taken"),
+        ));
+    }
+    let validator = jsonschema::validator_for(&contract.output)
+        .map_err(|error| Problem::internal("bad_schema", format!("{}: {error}", contract.contract)))?;
+    let errors = field_errors(&validator, "/output", output);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::invalid("invalid_output", format!("the output is not what {} returns", contract.contract))
+        .with_errors(errors))
+}
+
+/// Where a value breaks a schema. The value itself stays out: it may be personal, and the caller has it.
+fn field_errors(validator: &jsonschema::Validator, root: &str, value: &Value) -> Vec<FieldError> {
+    validator
+        .iter_errors(value)
+        .take(FIELD_ERRORS_MAX)
+        .map(|error| FieldError {
+            pointer: format!("{root}{}", error.instance_path()),
+            message: cut(error.masked_with("the value").to_string()),
+        })
+        .collect()
 }
 
 fn check_tags(tags: &BTreeSet<String>) -> Result<(), Problem> {

@@ -10,12 +10,14 @@
 //! | `timers` | what is due, and when to wake |
 //! | `turning_back` | compensation |
 //! | `cancel` | a request to cancel, before and after the pivot |
+//! | `operate` | what operators do by hand |
 //! | `command` | the command of a step in flight |
 
 mod cancel;
 mod command;
 mod doubt;
 mod forward;
+mod operate;
 mod reply;
 mod timers;
 mod turn;
@@ -23,6 +25,7 @@ mod turning_back;
 mod types;
 
 pub use cancel::FORWARD_RETRY_MAX;
+pub(crate) use cancel::cancels_backward;
 pub use command::command_of;
 pub use doubt::DOUBT_ATTEMPTS_MAX;
 pub use reply::RETRY_AFTER_MAX;

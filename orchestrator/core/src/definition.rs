@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_schemas::contract::ContractName;
+use amends_schemas::contract::{Contract, ContractName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -74,6 +74,8 @@ pub struct Step {
     pub name: Arc<str>,
     /// The contract it calls.
     pub call: ContractName,
+    /// That contract.
+    pub contract: Arc<Contract>,
     /// Which promise it makes.
     pub kind: StepKind,
     /// All must hold for it to be taken; none means always.

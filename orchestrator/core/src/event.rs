@@ -7,6 +7,7 @@ use amends_schemas::ids::SagaId;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::definition::DefinitionRef;
 
@@ -27,6 +28,19 @@ pub enum DoubtCause {
     TimedOut,
     /// The worker said so.
     Reported,
+}
+
+/// By whom something was done by hand, why, and under which id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// Chosen by whoever asked.
+    pub operation_id: Uuid,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Of the request, to tell a repeat from another one under the same id.
+    pub fingerprint: String,
 }
 
 /// What happened.
@@ -174,5 +188,52 @@ pub enum Fact {
     SagaCompensated {
         /// Why it had to be.
         reason: CompensationReason,
+    },
+    /// An operator paused it: nothing more is dispatched, timers wait.
+    SagaPaused {
+        /// By whom and why.
+        act: Act,
+    },
+    /// An operator lets it go on.
+    SagaResumed {
+        /// By whom and why.
+        act: Act,
+    },
+    /// An operator wants the next attempt of a step now, with a new budget.
+    RetryOrdered {
+        /// Which.
+        step: usize,
+        /// What will be tried.
+        operation: Operation,
+        /// Whether it is unknown whether the `do` happened.
+        in_doubt: bool,
+        /// By whom and why.
+        act: Act,
+    },
+    /// An operator passed over a step. A `do` did not happen and will not: the step counts as skipped. An `undo` will not be tried
+    /// again: the step is left as it is.
+    StepPassedOver {
+        /// Which.
+        step: usize,
+        /// What had been tried.
+        operation: Operation,
+        /// By whom and why.
+        act: Act,
+    },
+    /// An operator said how a step ended; the fact that follows carries it out.
+    StepResolved {
+        /// Which.
+        step: usize,
+        /// What had been tried.
+        operation: Operation,
+        /// Whether it succeeded.
+        succeeded: bool,
+        /// By whom and why.
+        act: Act,
+    },
+    /// An operator ended it as it stood, without amends.
+    SagaTerminated {
+        /// By whom and why.
+        act: Act,
     },
 }

@@ -2,12 +2,13 @@
 
 use amends_schemas::command::Operation;
 use amends_schemas::ids::SagaId;
+use amends_schemas::operate::OperatorVerb;
 use amends_schemas::saga::SagaStatus;
 use chrono::{DateTime, Utc};
 
 use crate::definition::Definition;
-use crate::event::{Event, Fact};
-use crate::state::{Attempts, CancelRequest, ForwardCancellation, ForwardStage, Phase, SagaState, StepState};
+use crate::event::{Act, Event, Fact};
+use crate::state::{Attempts, ByHand, CancelRequest, DoneByHand, ForwardCancellation, ForwardStage, Pause, Phase, SagaState, StepState};
 
 /// The saga that begins with `event`, which must be its `SagaStarted`; `None` for any other.
 pub fn begin(definition: &Definition, saga_id: SagaId, event: &Event) -> Option<SagaState> {
@@ -32,6 +33,7 @@ pub fn begin(definition: &Definition, saga_id: SagaId, event: &Event) -> Option<
         created_at: event.at,
         updated_at: event.at,
         event_count: 1,
+        by_hand: ByHand::default(),
     })
 }
 
@@ -84,7 +86,47 @@ pub fn evolve(state: &mut SagaState, event: &Event) {
             state.status = SagaStatus::Compensated;
             state.reason = Some(*reason);
         }
+        Fact::SagaPaused { act } => {
+            remember(state, event, act, OperatorVerb::Pause, None);
+            state.paused = true;
+            state.by_hand.pause = Some(Pause { by: act.by.clone(), reason: act.reason.clone(), at: event.at });
+        }
+        Fact::SagaResumed { act } => {
+            remember(state, event, act, OperatorVerb::Resume, None);
+            end_pause(state);
+        }
+        Fact::RetryOrdered { step, act, .. } => {
+            remember(state, event, act, OperatorVerb::Retry, Some(*step));
+            evolve_step(state, *step, event);
+        }
+        Fact::StepPassedOver { step, act, .. } => {
+            remember(state, event, act, OperatorVerb::Skip, Some(*step));
+            evolve_step(state, *step, event);
+        }
+        // What was said is carried out by the fact that follows.
+        Fact::StepResolved { step, act, .. } => remember(state, event, act, OperatorVerb::Resolve, Some(*step)),
+        Fact::SagaTerminated { act } => {
+            remember(state, event, act, OperatorVerb::Terminate, None);
+            end_pause(state);
+            state.status = SagaStatus::Terminated;
+        }
     }
+}
+
+fn remember(state: &mut SagaState, event: &Event, act: &Act, verb: OperatorVerb, step: Option<usize>) {
+    state.by_hand.remember(DoneByHand {
+        operation_id: act.operation_id,
+        fingerprint: act.fingerprint.clone(),
+        verb,
+        step,
+        at: event.at,
+        sequence: state.event_count,
+    });
+}
+
+fn end_pause(state: &mut SagaState) {
+    state.paused = false;
+    state.by_hand.pause = None;
 }
 
 fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
@@ -138,7 +180,23 @@ fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
             step.phase = Phase::Stuck { operation: *operation, in_doubt: *in_doubt };
             state.status = SagaStatus::Stuck;
         }
+        Fact::RetryOrdered { operation, in_doubt, .. } => {
+            step.retries = 0;
+            step.renewed = step.attempts;
+            step.phase = Phase::BackingOff { operation: *operation, until: event.at, in_doubt: *in_doubt };
+        }
+        Fact::StepPassedOver { operation, .. } => {
+            let phase = match operation {
+                Operation::Do | Operation::Probe => Phase::Skipped,
+                Operation::Undo => Phase::Waived,
+            };
+            end(step, phase, event.at);
+        }
         Fact::SagaStarted { .. }
+        | Fact::SagaPaused { .. }
+        | Fact::SagaResumed { .. }
+        | Fact::StepResolved { .. }
+        | Fact::SagaTerminated { .. }
         | Fact::CancelRequested { .. }
         | Fact::CancellationTurnedForward { .. }
         | Fact::DeadlinePassed {}

@@ -8,6 +8,7 @@
 //! * [`state`]: one saga as it stands.
 //! * [`event`]: the facts it is made of; [`evolve`](evolve::evolve) applies one.
 //! * [`decide`]: an input and the time in, facts and effects out.
+//! * [`preview`]: what a cancel would do now.
 //! * [`view`]: a saga as people read it, with the sentence that says why it is not moving.
 
 pub mod accept;
@@ -17,6 +18,7 @@ pub mod definition;
 pub mod event;
 pub mod evolve;
 pub mod mapping;
+pub mod preview;
 pub mod state;
 pub mod validate;
 pub mod view;

@@ -1,13 +1,16 @@
 //! One saga as it stands: what its events add up to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use amends_schemas::command::{CompensationReason, Operation, StepError};
 use amends_schemas::ids::SagaId;
+use amends_schemas::limits::OPERATIONS_REMEMBERED_MAX;
+use amends_schemas::operate::OperatorVerb;
 use amends_schemas::saga::SagaStatus;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::definition::DefinitionRef;
 
@@ -48,6 +51,61 @@ pub struct SagaState {
     pub updated_at: DateTime<Utc>,
     /// How many events it has.
     pub event_count: u64,
+    /// What operators have done.
+    #[serde(default)]
+    pub by_hand: ByHand,
+}
+
+/// What operators have done to a saga.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ByHand {
+    /// Who has paused it and why, while it is paused.
+    pub pause: Option<Pause>,
+    /// The last acts, oldest first; at most [`OPERATIONS_REMEMBERED_MAX`].
+    pub done: VecDeque<DoneByHand>,
+}
+
+/// Who has paused a saga.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// An act that was done, so that a repeat is answered as the first time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoneByHand {
+    /// Chosen by whoever asked.
+    pub operation_id: Uuid,
+    /// Of the request.
+    pub fingerprint: String,
+    /// What was done.
+    pub verb: OperatorVerb,
+    /// To which step.
+    pub step: Option<usize>,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Its place in the history, from one.
+    pub sequence: u64,
+}
+
+impl ByHand {
+    /// The act of this id, while it is remembered.
+    pub fn find(&self, operation_id: Uuid) -> Option<&DoneByHand> {
+        self.done.iter().find(|done| done.operation_id == operation_id)
+    }
+
+    /// Remembers an act, and forgets the oldest when there are too many.
+    pub(crate) fn remember(&mut self, done: DoneByHand) {
+        while self.done.len() >= OPERATIONS_REMEMBERED_MAX {
+            self.done.pop_front();
+        }
+        self.done.push_back(done);
+    }
 }
 
 /// Who asked to cancel, and what came of it.
@@ -103,6 +161,9 @@ pub struct StepState {
     pub attempts: Attempts,
     /// How many attempts of its `do` ended in a clean retry: these alone spend its budget, doubts have their own.
     pub retries: u32,
+    /// Attempts that no longer count: those before an operator renewed the budget.
+    #[serde(default)]
+    pub renewed: Attempts,
     /// How it succeeded.
     pub outcome: Option<String>,
     /// What it returned.
@@ -187,11 +248,37 @@ impl StepState {
             phase: Phase::Pending,
             attempts: Attempts { r#do: 0, undo: 0, probe: 0 },
             retries: 0,
+            renewed: Attempts { r#do: 0, undo: 0, probe: 0 },
             outcome: None,
             output: None,
             error: None,
             started_at: None,
             ended_at: None,
+        }
+    }
+
+    /// Attempts of one operation since its budget was last renewed.
+    pub const fn spent(&self, operation: Operation) -> u32 {
+        self.attempts.of(operation).saturating_sub(self.renewed.of(operation))
+    }
+}
+
+impl Phase {
+    /// As it stands in sentences.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Phase::Pending => "pending",
+            Phase::Skipped => "skipped",
+            Phase::InFlight { in_doubt: false, .. } => "in flight",
+            Phase::InFlight { in_doubt: true, .. } => "in flight, in doubt",
+            Phase::BackingOff { in_doubt: false, .. } => "backing off",
+            Phase::BackingOff { in_doubt: true, .. } => "backing off, in doubt",
+            Phase::Succeeded => "succeeded",
+            Phase::Failed => "failed",
+            Phase::Undone => "undone",
+            Phase::Waived => "left as it is",
+            Phase::Stuck { in_doubt: false, .. } => "stuck",
+            Phase::Stuck { in_doubt: true, .. } => "stuck in doubt",
         }
     }
 }
@@ -215,8 +302,18 @@ impl SagaState {
         }
     }
 
+    /// The step that is in flight, backs off or is stuck; there is at most one.
+    pub fn waits_at(&self) -> Option<usize> {
+        self.steps.iter().position(|step| {
+            matches!(step.phase, Phase::InFlight { .. } | Phase::BackingOff { .. } | Phase::Stuck { .. })
+        })
+    }
+
     /// Whether nothing more is to come unless somebody asks: final, and no forward cancellation under way.
     pub fn is_settled(&self) -> bool {
+        if self.status == SagaStatus::Terminated {
+            return true;
+        }
         let forwarding =
             self.cancel.as_ref().and_then(|cancel| cancel.forward.as_ref()).is_some_and(|forward| {
                 matches!(forward.stage, ForwardStage::Waiting | ForwardStage::Dispatched { .. })

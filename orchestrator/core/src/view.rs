@@ -9,7 +9,7 @@ use crate::decide::timeout_of;
 use crate::definition::{Definition, OnUnknown, Step};
 use crate::event::{Event, Fact};
 use crate::mapping::rfc3339;
-use crate::state::{ForwardStage, Phase, SagaState, StepState};
+use crate::state::{ForwardStage, Pause, Phase, SagaState, StepState};
 
 /// The whole saga.
 pub fn view(definition: &Definition, state: &SagaState) -> SagaView {
@@ -50,9 +50,17 @@ pub fn summary(definition: &Definition, state: &SagaState) -> SagaSummary {
 }
 
 fn step_view(step: &Step, now: &StepState, state: &SagaState) -> StepView {
+    let terminated = state.status == SagaStatus::Terminated;
     let (status, operation, until) = match now.phase {
         // A saga that turned back never comes to it.
-        Phase::Pending if state.reason.is_some() => (StepStatus::Skipped, None, None),
+        Phase::Pending if state.reason.is_some() || terminated => (StepStatus::Skipped, None, None),
+        // Nobody waits for an answer any more.
+        Phase::BackingOff { operation: Operation::Do, in_doubt: false, .. } if terminated => {
+            (StepStatus::Failed, Some(Operation::Do), None)
+        }
+        Phase::InFlight { operation, .. } | Phase::BackingOff { operation, .. } if terminated => {
+            (StepStatus::Unknown, Some(operation), None)
+        }
         Phase::Pending => (StepStatus::Pending, None, None),
         Phase::Skipped => (StepStatus::Skipped, None, None),
         Phase::InFlight { operation, timeout_at, in_doubt } => {
@@ -92,14 +100,20 @@ const fn underway(operation: Operation, in_doubt: bool, certain: StepStatus) -> 
 
 /// Why it is not moving, in one true sentence; `None` once it is final and nothing more is to come.
 pub fn waiting_for(definition: &Definition, state: &SagaState) -> Option<String> {
+    if state.status == SagaStatus::Terminated {
+        return None;
+    }
     if state.status.is_final() {
         return forward_sentence(state);
+    }
+    if let Some(pause) = &state.by_hand.pause {
+        return Some(paused_sentence(pause, state));
     }
     let mut underway = definition.steps.iter().zip(&state.steps);
     let sentence = underway.find_map(|(step, now)| step_sentence(step, now)).unwrap_or_else(|| match state.status {
         // Only a state of another definition comes here.
         SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Stuck => "between two steps".to_owned(),
-        SagaStatus::Completed | SagaStatus::Compensated => "nothing".to_owned(),
+        SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => "nothing".to_owned(),
     });
     let turning = match state.turning_back() {
         Some(reason) if state.reason.is_none() => {
@@ -108,6 +122,16 @@ pub fn waiting_for(definition: &Definition, state: &SagaState) -> Option<String>
         Some(_) | None => String::new(),
     };
     Some(format!("{sentence}{turning}"))
+}
+
+fn paused_sentence(pause: &Pause, state: &SagaState) -> String {
+    let who = if pause.by.is_empty() { "somebody" } else { &pause.by };
+    let why = if pause.reason.is_empty() { "no reason was given" } else { &pause.reason };
+    let turning = match state.turning_back() {
+        Some(reason) if state.reason.is_none() => format!("; turns back ({}) once it is resumed", reason.as_str()),
+        Some(_) | None => String::new(),
+    };
+    format!("paused by {who}: {why}{turning}")
 }
 
 fn step_sentence(step: &Step, now: &StepState) -> Option<String> {
@@ -230,6 +254,11 @@ pub fn history_entry(definition: &Definition, sequence: u64, event: &Event) -> H
     };
     if let Some(data) = data.as_object_mut() {
         data.remove("step");
+        // Who and why stand beside the rest; what tells a repeat is of no use to people.
+        if let Some(Value::Object(mut act)) = data.remove("act") {
+            act.remove("fingerprint");
+            data.append(&mut act);
+        }
     }
     HistoryEntry {
         sequence,
@@ -252,7 +281,10 @@ impl Fact {
             | Fact::RetryScheduled { step, .. }
             | Fact::StepUndone { step }
             | Fact::CompensationWaived { step }
-            | Fact::StepStuck { step, .. } => Some(*step),
+            | Fact::StepStuck { step, .. }
+            | Fact::RetryOrdered { step, .. }
+            | Fact::StepPassedOver { step, .. }
+            | Fact::StepResolved { step, .. } => Some(*step),
             Fact::SagaStarted { .. }
             | Fact::CancelRequested { .. }
             | Fact::CancellationTurnedForward { .. }
@@ -262,7 +294,10 @@ impl Fact {
             | Fact::ForwardCancellationStarted { .. }
             | Fact::ForwardCancellationRefused { .. }
             | Fact::SagaCompleted { .. }
-            | Fact::SagaCompensated { .. } => None,
+            | Fact::SagaCompensated { .. }
+            | Fact::SagaPaused { .. }
+            | Fact::SagaResumed { .. }
+            | Fact::SagaTerminated { .. } => None,
         }
     }
 }

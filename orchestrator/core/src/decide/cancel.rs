@@ -7,6 +7,7 @@ use amends_schemas::limits::REASON_BYTES_MAX;
 use amends_schemas::problem::{Problem, ProblemKind};
 use amends_schemas::saga::{Cancellation, SagaStatus, StartSaga};
 
+use super::operate::illegal_here;
 use super::turn::{Turn, later};
 use super::types::Effect;
 use crate::definition::Definition;
@@ -24,13 +25,13 @@ impl Turn<'_> {
     /// Takes a request to cancel and answers it. Asking twice is asking once.
     pub(super) fn cancel(&mut self, by: String, reason: String) {
         let saga_id = self.state.saga_id;
-        let backward = match self.state.status {
-            SagaStatus::Compensating | SagaStatus::Compensated => true,
-            SagaStatus::Stuck if self.state.reason.is_some() => true,
-            SagaStatus::Completed => false,
-            SagaStatus::Running | SagaStatus::Stuck => !self.state.pivot_passed,
-        };
-        self.decision.cancellation = Some(if backward {
+        if self.state.status == SagaStatus::Terminated {
+            let why = "an operator has ended it as it stood";
+            let problem = illegal_here(self.definition, self.state, "cancel", None, why);
+            self.decision.cancellation = Some(Err(problem));
+            return;
+        }
+        self.decision.cancellation = Some(if cancels_backward(self.state) {
             self.cancel_backward(by, reason);
             Ok(Cancellation::Compensating { saga_id })
         } else {
@@ -120,6 +121,16 @@ impl Turn<'_> {
                 }
             },
         }
+    }
+}
+
+/// Whether a cancel makes this saga turn back, rather than start another that cancels it forward.
+pub(crate) fn cancels_backward(state: &SagaState) -> bool {
+    match state.status {
+        SagaStatus::Compensating | SagaStatus::Compensated => true,
+        SagaStatus::Stuck if state.reason.is_some() => true,
+        SagaStatus::Completed | SagaStatus::Terminated => false,
+        SagaStatus::Running | SagaStatus::Stuck => !state.pivot_passed,
     }
 }
 

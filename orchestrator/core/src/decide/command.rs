@@ -8,7 +8,7 @@ use crate::state::{Phase, SagaState};
 
 /// The command of a step that is in flight, `None` when it is not. `reply_to` is where its answer goes.
 pub fn command_of(definition: &Definition, state: &SagaState, step: usize, reply_to: &str) -> Option<Command> {
-    if !fits(definition, state) {
+    if !fits(definition, state) || state.status.is_final() {
         return None;
     }
     let (declared, current) = (definition.steps.get(step)?, state.steps.get(step)?);

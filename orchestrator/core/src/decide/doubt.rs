@@ -31,7 +31,7 @@ impl Turn<'_> {
     /// same key, or barred by the undo when the saga wants to turn back.
     pub(super) fn no_trace(&mut self, index: usize) {
         let Some((step, _)) = self.step(index) else { return };
-        if step.has_undo && self.state.turning_back().is_some() {
+        if step.has_undo && self.state.turning_back().is_some() && !self.state.paused {
             return self.dispatch(index, Operation::Undo);
         }
         let spent = StepError::new("not_happened", "The probe finds no trace of it, and it has been tried too often.");
@@ -50,7 +50,7 @@ impl Turn<'_> {
     ) {
         let Some((step, state)) = self.step(index) else { return };
         let clean = if operation == Operation::Do { state.retries } else { 0 };
-        let attempt = state.attempts.of(operation).saturating_sub(clean);
+        let attempt = state.spent(operation).saturating_sub(clean);
         if attempt >= DOUBT_ATTEMPTS_MAX {
             self.record(Fact::StepStuck { step: index, operation, error: spent, in_doubt: true });
             return;

@@ -25,12 +25,15 @@ enum Next {
 }
 
 impl Turn<'_> {
-    /// Goes on until something has to be waited for, or the saga is at its end.
+    /// Goes on until something has to be waited for, or the saga is at its end. A paused saga goes on when it is resumed.
     pub(super) fn advance(&mut self) {
+        if self.state.paused {
+            return;
+        }
         // Each round skips or settles one step, so the rounds are bounded by the steps.
         loop {
             match self.state.status {
-                SagaStatus::Completed | SagaStatus::Compensated => return,
+                SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => return,
                 SagaStatus::Compensating => return self.compensate(),
                 SagaStatus::Stuck if self.state.reason.is_some() => return,
                 SagaStatus::Running | SagaStatus::Stuck => {}

@@ -19,6 +19,9 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 impl Turn<'_> {
     /// Takes a worker's answer, or ignores it when it does not fit.
     pub(super) fn reply(&mut self, name: &str, operation: Operation, attempt: u32, result: StepResult) {
+        if self.state.status.is_final() {
+            return;
+        }
         let Some(index) = self.definition.step_index(name) else { return };
         let Some((_, state)) = self.step(index) else { return };
         // An answer to something that was never asked is not ours.

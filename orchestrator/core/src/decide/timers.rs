@@ -11,10 +11,13 @@ use crate::event::{DoubtCause, Fact};
 use crate::state::{ForwardStage, Phase, SagaState};
 
 /// The earliest time at which this saga wants [`Input::TimeReached`](super::Input::TimeReached): an attempt's timeout, the
-/// end of a backoff, the deadline while it still matters, or the next try of its forward cancellation.
+/// end of a backoff, the deadline while it still matters, or the next try of its forward cancellation. None while it is paused.
 pub fn next_wakeup(state: &SagaState) -> Option<DateTime<Utc>> {
     if state.status.is_final() {
         return forward_timeout(state);
+    }
+    if state.paused {
+        return None;
     }
     let steps = state.steps.iter().filter_map(|step| match step.phase {
         Phase::InFlight { timeout_at: at, .. } | Phase::BackingOff { until: at, .. } => Some(at),
@@ -35,7 +38,7 @@ fn pending_deadline(state: &SagaState) -> Option<DateTime<Utc>> {
         SagaStatus::Running | SagaStatus::Stuck => {
             state.reason.is_none() && !state.pivot_passed && !state.deadline_passed
         }
-        SagaStatus::Compensating | SagaStatus::Completed | SagaStatus::Compensated => false,
+        SagaStatus::Compensating | SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => false,
     };
     state.deadline_at.filter(|_| matters)
 }
@@ -56,10 +59,26 @@ impl Turn<'_> {
             }
             return;
         }
-        if pending_deadline(self.state).is_some_and(|at| at <= self.now) {
-            self.record(Fact::DeadlinePassed {});
+        if self.state.paused {
+            return;
+        }
+        if self.deadline_reached() {
             self.advance();
         }
+        self.steps_time_reached();
+    }
+
+    /// Notes that the deadline has passed, if it has and that matters.
+    pub(super) fn deadline_reached(&mut self) -> bool {
+        let passed = pending_deadline(self.state).is_some_and(|at| at <= self.now);
+        if passed {
+            self.record(Fact::DeadlinePassed {});
+        }
+        passed
+    }
+
+    /// Ends what has waited long enough.
+    pub(super) fn steps_time_reached(&mut self) {
         for index in 0..self.state.steps.len() {
             self.step_time_reached(index);
         }

@@ -46,11 +46,16 @@ pub fn decide(definition: &Definition, state: &mut SagaState, input: Input, now:
     let wake_before = next_wakeup(state);
     let mut turn = Turn { definition, state, now, decision: Decision::default() };
     if !fits(definition, turn.state) {
-        if matches!(input, Input::Cancel { .. }) {
-            turn.decision.cancellation = Some(Err(Problem::internal(
+        let mismatch = || {
+            Problem::internal(
                 "definition_mismatch",
                 "this saga runs another definition than the one it was decided with",
-            )));
+            )
+        };
+        match input {
+            Input::Cancel { .. } => turn.decision.cancellation = Some(Err(mismatch())),
+            Input::Operate(_) => turn.decision.operated = Some(Err(mismatch())),
+            Input::Reply { .. } | Input::TimeReached | Input::ForwardCancellationAnswered { .. } => {}
         }
         return turn.decision;
     }
@@ -58,6 +63,7 @@ pub fn decide(definition: &Definition, state: &mut SagaState, input: Input, now:
         Input::Reply { step, operation, attempt, result } => turn.reply(&step, operation, attempt, result),
         Input::TimeReached => turn.time_reached(),
         Input::Cancel { by, reason } => turn.cancel(by, reason),
+        Input::Operate(request) => turn.operate(request),
         Input::ForwardCancellationAnswered { result } => turn.forward_answered(result),
     }
     turn.finish(wake_before)
@@ -72,7 +78,8 @@ pub fn resume(definition: &Definition, state: &SagaState) -> Vec<Effect> {
         .steps
         .iter()
         .enumerate()
-        .filter(|(_, step)| matches!(step.phase, Phase::InFlight { .. }))
+        // What a terminated saga had in flight is nobody's any more.
+        .filter(|(_, step)| !state.status.is_final() && matches!(step.phase, Phase::InFlight { .. }))
         .map(|(step, _)| Effect::Dispatch { step })
         .collect();
     let forward = state.cancel.as_ref().and_then(|cancel| cancel.forward.as_ref());

@@ -36,7 +36,7 @@ impl Turn<'_> {
         let Some((step, state)) = self.step(index) else { return };
         let in_doubt = state.phase.in_doubt();
         let policy = retry_of(step, Operation::Undo);
-        let attempt = state.attempts.undo;
+        let attempt = state.spent(Operation::Undo);
         if attempt >= policy.attempts {
             return self.undo_stuck(index, error);
         }

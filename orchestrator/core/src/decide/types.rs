@@ -1,6 +1,7 @@
 //! What goes into a decision and what comes out.
 
 use amends_schemas::command::{Operation, StepResult};
+use amends_schemas::operate::{OperateSaga, Operated};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{Cancellation, StartSaga};
 use chrono::{DateTime, Utc};
@@ -30,6 +31,8 @@ pub enum Input {
         /// Why.
         reason: String,
     },
+    /// An operator does something by hand.
+    Operate(OperateSaga),
     /// The forward cancellation's partition answered.
     ForwardCancellationAnswered {
         /// Accepted, or why not.
@@ -67,4 +70,6 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// For [`Input::Cancel`]: what to tell whoever asked.
     pub cancellation: Option<Result<Cancellation, Problem>>,
+    /// For [`Input::Operate`]: what to tell whoever asked.
+    pub operated: Option<Result<Operated, Problem>>,
 }

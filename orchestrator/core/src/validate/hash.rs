@@ -5,7 +5,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Lower-case hex.
-pub(super) fn content_hash(document: &Value) -> String {
+pub(crate) fn content_hash(document: &Value) -> String {
     let mut canonical = String::new();
     write(document, &mut canonical);
     hex::encode(Sha256::digest(canonical.as_bytes()))

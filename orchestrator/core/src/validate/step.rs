@@ -92,6 +92,7 @@ impl Reader<'_> {
     pub(super) fn step(&mut self, node: &Node, scope: Scope<'_>) -> Option<Step> {
         let members = self.map(node, "a step", &MEMBERS)?;
         let (name, contract) = &scope.steps[scope.earlier];
+        let document = contract.clone();
         let contract = contract.as_deref();
         let kind = self.required(members, "kind", "a step", "`compensable`, `pivot` or `retriable`");
         let kind = kind.and_then(|node| self.kind(node));
@@ -124,6 +125,7 @@ impl Reader<'_> {
         Some(Step {
             name: name.as_str().into(),
             call: contract?.contract.clone(),
+            contract: document?,
             kind: kind?,
             when: when?,
             input: input?,

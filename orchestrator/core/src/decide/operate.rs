@@ -1,0 +1,297 @@
+//! What operators do by hand. Each act is a fact with who, why and an id; a repeat under the same id changes nothing.
+//!
+//! An act that the state does not allow is refused with `illegal_here`, and the sentence names the verb and the state. Two operators at
+//! once are two acts, one after the other: the second finds the state that the first has left.
+
+use amends_schemas::command::{Operation, StepError};
+use amends_schemas::limits::REASON_BYTES_MAX;
+use amends_schemas::operate::{OperateSaga, Operated, OperatorAct, OperatorVerb, Resolution};
+use amends_schemas::problem::Problem;
+
+use super::turn::Turn;
+use crate::accept::check_result;
+use crate::definition::Definition;
+use crate::event::{Act, Fact};
+use crate::state::{DoneByHand, Phase, SagaState};
+use crate::validate::content_hash;
+
+impl Turn<'_> {
+    /// Does what an operator asks and answers it, or says why not.
+    pub(super) fn operate(&mut self, request: OperateSaga) {
+        self.decision.operated = Some(self.operated(request));
+    }
+
+    fn operated(&mut self, request: OperateSaga) -> Result<Operated, Problem> {
+        if request.by.len() > REASON_BYTES_MAX || request.reason.len() > REASON_BYTES_MAX {
+            return Err(Problem::invalid(
+                "reason_too_long",
+                format!("`reason` and `by` have at most {REASON_BYTES_MAX} bytes each"),
+            ));
+        }
+        let fingerprint = fingerprint(&request)?;
+        let operation_id = request.operation_id;
+        if let Some(done) = self.state.by_hand.find(operation_id) {
+            return if done.fingerprint == fingerprint {
+                Ok(told(self.definition, self.state, done))
+            } else {
+                Err(Problem::conflict(
+                    "operation_id_reused",
+                    "this operation id was used before for something else; choose another for another operation",
+                ))
+            };
+        }
+        let verb = request.act.verb();
+        if needs_reason(verb) && request.reason.trim().is_empty() {
+            return Err(Problem::invalid("reason_required", format!("`{}` needs a reason", verb.as_str())));
+        }
+        let act = Act { operation_id, by: request.by, reason: request.reason, fingerprint };
+        match request.act {
+            OperatorAct::Pause => self.pause(act)?,
+            OperatorAct::Resume => self.resume(act)?,
+            OperatorAct::Retry { step } => self.retry_now(step.as_deref(), act)?,
+            OperatorAct::Skip { step } => self.skip(step.as_deref(), act)?,
+            OperatorAct::Resolve { step, resolution } => self.resolve(step.as_deref(), resolution, act)?,
+            OperatorAct::Terminate { force } => self.terminate(force, act)?,
+        }
+        self.state
+            .by_hand
+            .find(operation_id)
+            .map(|done| told(self.definition, self.state, done))
+            .ok_or_else(|| Problem::internal("operation_undecided", "the act left no fact"))
+    }
+
+    fn pause(&mut self, act: Act) -> Result<(), Problem> {
+        if self.state.status.is_final() {
+            return Err(self.illegal(OperatorVerb::Pause, None, "it is at its end"));
+        }
+        if self.state.paused {
+            return Err(self.illegal(OperatorVerb::Pause, None, "it is paused already"));
+        }
+        self.record(Fact::SagaPaused { act });
+        Ok(())
+    }
+
+    /// Goes on where it was: what came due meanwhile, the deadline first, is done now.
+    fn resume(&mut self, act: Act) -> Result<(), Problem> {
+        if !self.state.paused {
+            return Err(self.illegal(OperatorVerb::Resume, None, "it is not paused"));
+        }
+        self.record(Fact::SagaResumed { act });
+        self.deadline_reached();
+        self.advance();
+        self.steps_time_reached();
+        Ok(())
+    }
+
+    fn retry_now(&mut self, name: Option<&str>, act: Act) -> Result<(), Problem> {
+        const VERB: OperatorVerb = OperatorVerb::Retry;
+        let step = self.step_at_hand(VERB, name)?;
+        match self.phase(step) {
+            Phase::BackingOff { operation, in_doubt, .. } | Phase::Stuck { operation, in_doubt } => {
+                self.record(Fact::RetryOrdered { step, operation, in_doubt, act });
+                if !self.state.paused {
+                    self.dispatch(step, operation);
+                }
+                Ok(())
+            }
+            Phase::InFlight { .. } => Err(self.illegal(VERB, Some(step), "its attempt is with the workers")),
+            Phase::Pending
+            | Phase::Skipped
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived => Err(self.illegal(VERB, Some(step), "only a step that backs off or is stuck has a next attempt")),
+        }
+    }
+
+    fn skip(&mut self, name: Option<&str>, act: Act) -> Result<(), Problem> {
+        const VERB: OperatorVerb = OperatorVerb::Skip;
+        let step = self.step_at_hand(VERB, name)?;
+        match self.phase(step) {
+            Phase::BackingOff { in_doubt: true, .. } | Phase::Stuck { in_doubt: true, .. } => {
+                Err(self.illegal(VERB, Some(step), "nobody knows whether it happened; find out and resolve it"))
+            }
+            Phase::BackingOff { operation: Operation::Do | Operation::Probe, .. } if !self.state.pivot_passed => {
+                Err(self.illegal(VERB, Some(step), "the point of no return is still to come; cancel the saga instead"))
+            }
+            Phase::BackingOff { operation, .. } | Phase::Stuck { operation, .. } => {
+                self.record(Fact::StepPassedOver { step, operation, act });
+                self.advance();
+                Ok(())
+            }
+            Phase::InFlight { .. } => Err(self.illegal(VERB, Some(step), "it is with the workers and may yet happen")),
+            Phase::Pending
+            | Phase::Skipped
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived => Err(self.illegal(VERB, Some(step), "only a step that has failed can be skipped")),
+        }
+    }
+
+    fn resolve(&mut self, name: Option<&str>, resolution: Resolution, act: Act) -> Result<(), Problem> {
+        const VERB: OperatorVerb = OperatorVerb::Resolve;
+        let step = self.step_at_hand(VERB, name)?;
+        let phase = self.phase(step);
+        match phase {
+            Phase::InFlight { operation: Operation::Do, in_doubt: true, .. }
+                if matches!(resolution, Resolution::Failed { .. }) =>
+            {
+                Err(self.illegal(VERB, Some(step), "a do is with the workers and may yet happen; wait for its end"))
+            }
+            Phase::InFlight { operation, in_doubt: true, .. }
+            | Phase::BackingOff { operation, in_doubt: true, .. }
+            | Phase::Stuck { operation, in_doubt: true } => self.resolve_do(step, operation, resolution, act),
+            Phase::BackingOff { operation: Operation::Undo, in_doubt: false, .. }
+            | Phase::Stuck { operation: Operation::Undo, in_doubt: false } => self.resolve_undo(step, resolution, act),
+            Phase::Stuck { operation: operation @ (Operation::Do | Operation::Probe), in_doubt: false } => match resolution {
+                Resolution::Succeeded { .. } => self.resolve_do(step, operation, resolution, act),
+                Resolution::Failed { .. } => {
+                    Err(self.illegal(VERB, Some(step), "it has failed already; retry it, skip it or say that it succeeded"))
+                }
+            },
+            Phase::InFlight { in_doubt: false, .. } => {
+                Err(self.illegal(VERB, Some(step), "it is with the workers, and nothing says that they will not answer"))
+            }
+            Phase::BackingOff { in_doubt: false, .. } => {
+                Err(self.illegal(VERB, Some(step), "it did not happen and is tried again; there is nothing to resolve"))
+            }
+            Phase::Pending
+            | Phase::Skipped
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived => Err(self.illegal(VERB, Some(step), "only a step in doubt or a stuck one can be resolved")),
+        }
+    }
+
+    /// Says whether the `do` happened.
+    fn resolve_do(
+        &mut self,
+        step: usize,
+        operation: Operation,
+        resolution: Resolution,
+        act: Act,
+    ) -> Result<(), Problem> {
+        match resolution {
+            Resolution::Succeeded { outcome, output } => {
+                if let Some(declared) = self.definition.steps.get(step) {
+                    check_result(&declared.contract, outcome.as_deref(), &output)?;
+                }
+                self.record(Fact::StepResolved { step, operation, succeeded: true, act });
+                self.succeed(step, outcome, output);
+            }
+            Resolution::Failed { error } => {
+                let error = error.map_or_else(
+                    || StepError::new("resolved_as_failed", "An operator says that it did not happen."),
+                    |error| StepError::new(error.code, error.message),
+                );
+                self.record(Fact::StepResolved { step, operation, succeeded: false, act });
+                self.fail(step, error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that amends have been made for a step by other means.
+    fn resolve_undo(&mut self, step: usize, resolution: Resolution, act: Act) -> Result<(), Problem> {
+        match resolution {
+            Resolution::Succeeded { outcome: None, output } if output.is_null() => {
+                self.record(Fact::StepResolved { step, operation: Operation::Undo, succeeded: true, act });
+                self.record(Fact::StepUndone { step });
+                self.advance();
+                Ok(())
+            }
+            Resolution::Succeeded { .. } => {
+                Err(Problem::invalid("invalid_output", "an undo has neither outcome nor output; leave them out"))
+            }
+            Resolution::Failed { .. } => Err(self.illegal(
+                OperatorVerb::Resolve,
+                Some(step),
+                "its undo has not worked; retry it, skip it or say that it is undone",
+            )),
+        }
+    }
+
+    fn terminate(&mut self, force: bool, act: Act) -> Result<(), Problem> {
+        if !force {
+            return Err(Problem::invalid(
+                "force_required",
+                "to terminate a saga leaves what it has done as it is, without amends; say `force` if that is what you want",
+            ));
+        }
+        if self.state.status.is_final() {
+            return Err(self.illegal(OperatorVerb::Terminate, None, "it is at its end"));
+        }
+        self.record(Fact::SagaTerminated { act });
+        Ok(())
+    }
+
+    /// The step that is named, or the one the saga waits at.
+    fn step_at_hand(&self, verb: OperatorVerb, name: Option<&str>) -> Result<usize, Problem> {
+        if self.state.status.is_final() {
+            return Err(self.illegal(verb, None, "it is at its end"));
+        }
+        match name {
+            Some(name) => self.definition.step_index(name).ok_or_else(|| {
+                Problem::not_found("step_not_found", format!("{} has no step of this name", self.definition.reference))
+            }),
+            None => self
+                .state
+                .waits_at()
+                .ok_or_else(|| self.illegal(verb, None, "no step is under way or stuck")),
+        }
+    }
+
+    fn phase(&self, step: usize) -> Phase {
+        self.state.steps.get(step).map_or(Phase::Pending, |step| step.phase.clone())
+    }
+
+    fn illegal(&self, verb: OperatorVerb, step: Option<usize>, why: &str) -> Problem {
+        illegal_here(self.definition, self.state, verb.as_str(), step, why)
+    }
+}
+
+/// The one refusal of what the state does not allow.
+pub(super) fn illegal_here(
+    definition: &Definition,
+    state: &SagaState,
+    verb: &str,
+    step: Option<usize>,
+    why: &str,
+) -> Problem {
+    let paused = if state.paused { " and paused" } else { "" };
+    let step = step
+        .and_then(|step| definition.steps.get(step).zip(state.steps.get(step)))
+        .map(|(declared, now)| format!(", its step `{}` is {}", declared.name, now.phase.as_str()))
+        .unwrap_or_default();
+    Problem::conflict(
+        "illegal_here",
+        format!("`{verb}` is illegal here: the saga is {}{paused}{step}: {why}", state.status.as_str()),
+    )
+}
+
+const fn needs_reason(verb: OperatorVerb) -> bool {
+    match verb {
+        OperatorVerb::Skip | OperatorVerb::Resolve | OperatorVerb::Terminate => true,
+        OperatorVerb::Pause | OperatorVerb::Resume | OperatorVerb::Retry => false,
+    }
+}
+
+/// Tells a repeat from another request under the same id.
+fn fingerprint(request: &OperateSaga) -> Result<String, Problem> {
+    let content = serde_json::to_value((&request.by, &request.reason, &request.act))
+        .map_err(|error| Problem::internal("operation_not_encodable", error.to_string()))?;
+    Ok(content_hash(&content))
+}
+
+fn told(definition: &Definition, state: &SagaState, done: &DoneByHand) -> Operated {
+    Operated {
+        saga_id: state.saga_id,
+        operation_id: done.operation_id,
+        verb: done.verb,
+        step: done.step.and_then(|step| definition.steps.get(step)).map(|step| step.name.to_string()),
+        at: done.at,
+        sequence: done.sequence,
+    }
+}
