@@ -24,6 +24,11 @@ pub fn from_saga(registration_id: RegistrationId, saga: &SagaView) -> Value {
     let status = match (saga.status, saga.reason) {
         (SagaStatus::Compensated, Some(CompensationReason::Cancelled)) => "cancelled",
         (SagaStatus::Compensated, Some(CompensationReason::Failed | CompensationReason::Deadline) | None) => "rejected",
+        // An operator has given it up.
+        (
+            SagaStatus::Terminated,
+            Some(CompensationReason::Failed | CompensationReason::Cancelled | CompensationReason::Deadline) | None,
+        ) => "rejected",
         (
             SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Completed | SagaStatus::Stuck,
             Some(CompensationReason::Failed | CompensationReason::Cancelled | CompensationReason::Deadline) | None,

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::openapi::{Document, complete};
 use crate::problems::{no_such_method, no_such_route};
-use crate::routes::{definitions, events, invoices, notifications, operations, payments, registrations, sagas, stream};
+use crate::routes::{definitions, events, invoices, notifications, operate, operations, payments, registrations, sagas, stream};
 use crate::state::Api;
 use crate::telemetry::{bound, observe};
 
@@ -37,6 +37,13 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(sagas::get_saga))
         .routes(routes!(sagas::get_saga_history))
         .routes(routes!(sagas::cancel_saga))
+        .routes(routes!(operate::pause_saga))
+        .routes(routes!(operate::resume_saga))
+        .routes(routes!(operate::retry_saga))
+        .routes(routes!(operate::skip_saga))
+        .routes(routes!(operate::resolve_saga))
+        .routes(routes!(operate::terminate_saga))
+        .routes(routes!(operate::get_compensation_preview))
         .routes(routes!(stream::stream_saga))
         .routes(routes!(definitions::list_definitions))
         .routes(routes!(definitions::get_definition))

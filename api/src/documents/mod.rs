@@ -2,6 +2,7 @@
 //! answer and the gateway passes on. Tests check real answers against them.
 
 mod contexts;
+mod operate;
 mod sagas;
 
 pub use contexts::{
@@ -9,6 +10,7 @@ pub use contexts::{
     NotificationDocument, PaymentDocument, PersonDocument, ReceiptDocument, RefundDocument, RegistrationDocument,
     RegistrationStatusDocument, WebhookReceipt,
 };
+pub use operate::{CompensationPreviewDocument, OperatedDocument};
 pub use sagas::{
     HistoryEntryDocument, SagaDocument, SagaStatusDocument, SagaSummaryDocument, StepDocument, StepStatusDocument,
 };

@@ -54,7 +54,7 @@ pub struct SagaDocument {
     pub event_count: u64,
 }
 
-/// Where a saga stands. `completed` and `compensated` are final; `stuck` needs a person.
+/// Where a saga stands. `completed`, `compensated` and `terminated` are final; `stuck` needs a person.
 #[derive(ToSchema)]
 #[schema(as = SagaStatus, rename_all = "snake_case")]
 pub enum SagaStatusDocument {
@@ -68,6 +68,8 @@ pub enum SagaStatusDocument {
     Compensated,
     /// A person is needed.
     Stuck,
+    /// Done: an operator ended it as it stood, without amends.
+    Terminated,
 }
 
 /// One step of a saga.

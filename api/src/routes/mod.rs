@@ -4,6 +4,7 @@ pub mod definitions;
 pub mod events;
 pub mod invoices;
 pub mod notifications;
+pub mod operate;
 pub mod operations;
 pub mod paging;
 pub mod payments;

@@ -180,7 +180,11 @@ pub async fn get_registration(State(api): State<Api>, PathOf(registration_id): P
     }
     let saga = saga_of(&api, registration_id).await.map_err(|problem| not_found(problem, registration_id))?;
     match saga.status {
-        SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Stuck | SagaStatus::Compensated => {
+        SagaStatus::Running
+        | SagaStatus::Compensating
+        | SagaStatus::Stuck
+        | SagaStatus::Compensated
+        | SagaStatus::Terminated => {
             ok(from_saga(registration_id, &saga))
         }
         // It was reserved and decided between the two questions.

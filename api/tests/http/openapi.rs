@@ -27,6 +27,7 @@ const ROUTES: &str = "
     GET /v1/registrations/{registration_id}
     GET /v1/sagas
     GET /v1/sagas/{saga_id}
+    GET /v1/sagas/{saga_id}/compensation-preview
     GET /v1/sagas/{saga_id}/history
     GET /v1/sagas/{saga_id}/stream
     PATCH /v1/events/{event_id}
@@ -38,6 +39,12 @@ const ROUTES: &str = "
     POST /v1/registrations/{registration_id}/cancel
     POST /v1/sagas
     POST /v1/sagas/{saga_id}/cancel
+    POST /v1/sagas/{saga_id}/pause
+    POST /v1/sagas/{saga_id}/resolve
+    POST /v1/sagas/{saga_id}/resume
+    POST /v1/sagas/{saga_id}/retry
+    POST /v1/sagas/{saga_id}/skip
+    POST /v1/sagas/{saga_id}/terminate
     POST /v1/webhooks/{gateway}
 ";
 
@@ -109,7 +116,10 @@ fn the_document_is_openapi_3_1_in_shape() {
             assert!(parameter["schema"].is_object(), "{what}: {parameter}");
             assert!(parameter["in"] != "path" || parameter["required"] == true, "{what}: {parameter}");
         }
-        let creates = method == "POST" && !path.contains('{');
+        let operates = ["pause", "resume", "retry", "skip", "resolve", "terminate"]
+            .iter()
+            .any(|verb| path == format!("/v1/sagas/{{saga_id}}/{verb}"));
+        let creates = method == "POST" && (!path.contains('{') || operates);
         let has_key = parameters.iter().any(|parameter| {
             parameter["in"] == "header" && parameter["name"] == "Idempotency-Key" && parameter["required"] != true
         });

@@ -8,6 +8,9 @@ use std::time::Duration;
 use amends_api::ApiSettings;
 use amends_nats::{Nats, NatsSettings};
 use amends_schemas::ids::PartitionCount;
+use amends_schemas::operate::{
+    CancelPreview, CompensationPreview, OperateSaga, Operated, PivotSide, UndoAction, UndoPreview,
+};
 use amends_schemas::problem::{Answer, Problem};
 use amends_schemas::saga::{OrchestratorInfo, SagaStatus, SagaView, StartSaga};
 use amends_schemas::subjects::{ORCHESTRATOR_INFO, PartitionVerb};
@@ -179,6 +182,7 @@ impl Stage {
 #[derive(Clone, Default)]
 pub struct Orchestrator {
     sagas: Arc<Mutex<Vec<(StartSaga, SagaView)>>>,
+    operations: Arc<Mutex<Vec<OperateSaga>>>,
     pub asked: Asked,
 }
 
@@ -215,10 +219,56 @@ impl Orchestrator {
                     SagaStatus::Completed => json!({
                         "effect": "forward", "saga_id": saga_id, "forward_saga_id": saga_id.forward_cancellation(),
                     }),
-                    SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Compensated | SagaStatus::Stuck => {
+                    SagaStatus::Running
+                    | SagaStatus::Compensating
+                    | SagaStatus::Compensated
+                    | SagaStatus::Stuck
+                    | SagaStatus::Terminated => {
                         json!({"effect": "compensating", "saga_id": saga_id})
                     }
                 })
+            }
+            PartitionVerb::Operate => {
+                let request: OperateSaga = serde_json::from_value(question.clone()).expect("OperateSaga");
+                let view = self.view(&question)?;
+                let mut known = self.operations.lock().expect("not poisoned");
+                if known.iter().any(|other| other.operation_id == request.operation_id && *other != request) {
+                    return Err(Problem::conflict("operation_id_reused", "another operation has this id"));
+                }
+                if view.status.is_final() {
+                    return Err(Problem::conflict("illegal_here", "it is at its end"));
+                }
+                let operated = Operated {
+                    saga_id: request.saga_id,
+                    operation_id: request.operation_id,
+                    verb: request.act.verb(),
+                    step: None,
+                    at: view.updated_at,
+                    sequence: 2,
+                };
+                known.push(request);
+                Ok(json!(operated))
+            }
+            PartitionVerb::Preview => {
+                let view = self.view(&question)?;
+                Ok(json!(CompensationPreview {
+                    saga_id: view.saga_id,
+                    status: view.status,
+                    paused: view.paused,
+                    pivot: PivotSide::Undecided,
+                    cancel: CancelPreview::SettleDoubt { step: "pay".to_owned() },
+                    steps: vec![UndoPreview {
+                        step: "reserve".to_owned(),
+                        call: "registration.reserve@1".parse().expect("a contract's name"),
+                        action: UndoAction::Undo,
+                        if_it_happened: false,
+                        input: json!({"a": 1}),
+                        output: Some(json!({})),
+                        reason: None,
+                    }],
+                    irreversible: vec!["x".to_owned()],
+                    summary: "a sentence".to_owned(),
+                }))
             }
             PartitionVerb::Reply => Err(Problem::internal("unexpected", "no worker is on this stage")),
         }

@@ -166,11 +166,102 @@ pub enum SagaCommand {
         #[arg(long, default_value = "")]
         reason: String,
     },
+    /// Say what a cancel would do now, without doing it.
+    Preview {
+        /// Its id.
+        saga_id: uuid::Uuid,
+    },
+    /// Pause one saga: nothing more is dispatched, timers wait.
+    Pause {
+        /// Its id.
+        saga_id: uuid::Uuid,
+        #[command(flatten)]
+        audit: AuditArgs,
+    },
+    /// Let a paused saga go on where it was.
+    Resume {
+        /// Its id.
+        saga_id: uuid::Uuid,
+        #[command(flatten)]
+        audit: AuditArgs,
+    },
+    /// Try a step that backs off or is stuck again now, with a new budget.
+    Retry {
+        /// Its id.
+        saga_id: uuid::Uuid,
+        /// Which step; the one it waits at unless given.
+        #[arg(long)]
+        step: Option<String>,
+        #[command(flatten)]
+        audit: AuditArgs,
+    },
+    /// Pass over a step that failed behind the point of no return, or an undo that does not work. Needs a reason.
+    Skip {
+        /// Its id.
+        saga_id: uuid::Uuid,
+        /// Which step; the one it waits at unless given.
+        #[arg(long)]
+        step: Option<String>,
+        #[command(flatten)]
+        audit: AuditArgs,
+    },
+    /// Say how a step in doubt or a stuck one really ended. Needs a reason.
+    Resolve {
+        /// Its id.
+        saga_id: uuid::Uuid,
+        /// How it ended.
+        #[arg(value_name = "HOW")]
+        resolution: ResolveAs,
+        /// Which step; the one it waits at unless given.
+        #[arg(long)]
+        step: Option<String>,
+        /// With succeeded: one of the contract's outcomes, when it has several.
+        #[arg(long)]
+        outcome: Option<String>,
+        /// With succeeded: what the step returned, as JSON.
+        #[arg(long, value_name = "JSON")]
+        output: Option<String>,
+        #[command(flatten)]
+        audit: AuditArgs,
+    },
+    /// End one saga as it stands, without amends. Needs --force and a reason.
+    Terminate {
+        /// Its id.
+        saga_id: uuid::Uuid,
+        /// Yes, what it has done stays as it is.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        audit: AuditArgs,
+    },
     /// Follow one saga until it is final.
     Watch {
         /// Its id.
         saga_id: uuid::Uuid,
     },
+}
+
+/// How a step really ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResolveAs {
+    /// It happened, or was undone where its undo is stuck.
+    Succeeded,
+    /// It did not happen and will not.
+    Failed,
+}
+
+/// Who, why, and under which key: all of it stands in the saga's history.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Why.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Who.
+    #[arg(long, default_value = "command line")]
+    pub by: String,
+    /// Chosen by you, so that the same command given again is done once.
+    #[arg(long)]
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -55,6 +55,23 @@ impl Client {
         self.answer(request).await
     }
 
+    /// Posts under an idempotency key, if there is one.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: &Value,
+    ) -> anyhow::Result<T> {
+        let mut request = self.request(Method::POST, path).json(body);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        self.answer(request).await
+    }
+
     /// A page of sagas.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! `amends saga …`: looks at sagas and acts on them, through the API.
 
 use amends_schemas::ids::SagaId;
+use amends_schemas::operate::{CompensationPreview, Operated, OperatorVerb};
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::cli::{SagaArgs, SagaCommand};
+use crate::cli::{AuditArgs, ResolveAs, SagaArgs, SagaCommand};
 use crate::client::Client;
 use crate::tree;
 
@@ -46,6 +48,37 @@ pub async fn run(args: &SagaArgs) -> anyhow::Result<()> {
                 None => println!("saga {saga_id} makes amends"),
             }
         }
+        SagaCommand::Preview { saga_id } => {
+            let path = format!("/v1/sagas/{saga_id}/compensation-preview");
+            print!("{}", tree::preview(&client.get::<CompensationPreview>(&path, &[]).await?));
+        }
+        SagaCommand::Pause { saga_id, audit } => {
+            operate(&client, *saga_id, OperatorVerb::Pause, audit, json!({})).await?;
+        }
+        SagaCommand::Resume { saga_id, audit } => {
+            operate(&client, *saga_id, OperatorVerb::Resume, audit, json!({})).await?;
+        }
+        SagaCommand::Retry { saga_id, step, audit } => {
+            operate(&client, *saga_id, OperatorVerb::Retry, audit, json!({"step": step})).await?;
+        }
+        SagaCommand::Skip { saga_id, step, audit } => {
+            operate(&client, *saga_id, OperatorVerb::Skip, audit, json!({"step": step})).await?;
+        }
+        SagaCommand::Resolve { saga_id, resolution, step, outcome, output, audit } => {
+            let output: Value = match output {
+                Some(output) => serde_json::from_str(output).context("--output is not JSON")?,
+                None => Value::Null,
+            };
+            let resolution = match resolution {
+                ResolveAs::Succeeded => "succeeded",
+                ResolveAs::Failed => "failed",
+            };
+            let body = json!({"step": step, "as": resolution, "outcome": outcome, "output": output});
+            operate(&client, *saga_id, OperatorVerb::Resolve, audit, body).await?;
+        }
+        SagaCommand::Terminate { saga_id, force, audit } => {
+            operate(&client, *saga_id, OperatorVerb::Terminate, audit, json!({"force": force})).await?;
+        }
         SagaCommand::Watch { saga_id } => {
             client
                 .watch(SagaId(*saga_id), |view| {
@@ -55,5 +88,23 @@ pub async fn run(args: &SagaArgs) -> anyhow::Result<()> {
                 .await?;
         }
     }
+    Ok(())
+}
+
+/// Does one of the verbs that an operator has, and says so.
+async fn operate(
+    client: &Client,
+    saga_id: uuid::Uuid,
+    verb: OperatorVerb,
+    audit: &AuditArgs,
+    mut body: Value,
+) -> anyhow::Result<()> {
+    if let Some(members) = body.as_object_mut() {
+        members.insert("reason".to_owned(), json!(audit.reason));
+        members.insert("by".to_owned(), json!(audit.by));
+    }
+    let path = format!("/v1/sagas/{saga_id}/{}", verb.as_str());
+    let operated: Operated = client.post_once(&path, audit.key.as_deref(), &body).await?;
+    println!("{}", tree::operated_line(&operated));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use amends_schemas::operate::{CancelPreview, CompensationPreview, Operated, UndoAction};
 use amends_schemas::saga::{HistoryEntry, SagaSummary, SagaView, StepStatus, StepView};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -70,6 +71,45 @@ pub fn summary_line(summary: &SagaSummary) -> String {
         let _ = write!(line, "  {waiting}");
     }
     line
+}
+
+/// What an operator's act did, on one line.
+pub fn operated_line(operated: &Operated) -> String {
+    let step = operated.step.as_deref().map(|step| format!(" {step} of")).unwrap_or_default();
+    format!(
+        "{}{step} saga {}: done at {}, fact {} of its history",
+        operated.verb.as_str(),
+        operated.saga_id,
+        time(operated.at),
+        operated.sequence
+    )
+}
+
+/// What a cancel would do: the sentence, then the steps in order.
+pub fn preview(preview: &CompensationPreview) -> String {
+    let mut text = format!("{}  {}\n{}\n", preview.saga_id, preview.status.as_str(), preview.summary);
+    for step in &preview.steps {
+        let action = match step.action {
+            UndoAction::Undo => "undo",
+            UndoAction::Waive => "leave",
+            UndoAction::None => "cannot undo",
+        };
+        let _ = write!(text, "↩ {action} {}", step.step);
+        if step.if_it_happened {
+            text.push_str(", if it happened");
+        }
+        if let Some(reason) = &step.reason {
+            let _ = write!(text, ": {reason}");
+        }
+        let _ = writeln!(text, "  {}", step.input);
+    }
+    if let CancelPreview::Forward { definition, forward_saga_id, input, .. } = &preview.cancel {
+        let _ = writeln!(text, "→ start {definition} as {forward_saga_id}  {input}");
+    }
+    if !preview.irreversible.is_empty() {
+        let _ = writeln!(text, "stays as it is: {}", preview.irreversible.join(", "));
+    }
+    text
 }
 
 /// One fact on one line.

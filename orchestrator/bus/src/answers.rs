@@ -2,6 +2,7 @@
 
 use amends_schemas::command::REPLY_COMMITTED;
 use amends_schemas::limits::MESSAGE_BYTES_MAX;
+use amends_schemas::operate::{CompensationPreview, Operated};
 use amends_schemas::problem::{Answer, Problem, ProblemKind};
 use amends_schemas::saga::{Cancellation, HistoryEntry, SagaView};
 use async_nats::Subject;
@@ -24,6 +25,10 @@ pub(crate) enum Body {
     History(Result<Vec<HistoryEntry>, Problem>),
     /// What cancelling did.
     Cancellation(Result<Cancellation, Problem>),
+    /// What an operator's act did.
+    Operated(Result<Operated, Problem>),
+    /// What cancelling would do.
+    Preview(Result<CompensationPreview, Problem>),
 }
 
 /// Takes answers without waiting. Cheap to clone.
@@ -60,6 +65,8 @@ fn encode(body: Body) -> Bytes {
         Body::View(result) => answer(result),
         Body::History(result) => answer(result),
         Body::Cancellation(result) => answer(result),
+        Body::Operated(result) => answer(result),
+        Body::Preview(result) => answer(result),
     }
 }
 

@@ -13,6 +13,7 @@ use amends_nats::{Nats, trace};
 use amends_schemas::command::Reply;
 use amends_schemas::ids::SagaId;
 use amends_schemas::limits::SAGA_INPUT_BYTES_MAX;
+use amends_schemas::operate::OperateSaga;
 use amends_schemas::problem::{Problem, ProblemKind};
 use amends_schemas::saga::{CancelSaga, SagaRef, StartSaga};
 use amends_schemas::subjects::{self, ORCHESTRATOR_GROUP, PartitionVerb};
@@ -162,6 +163,12 @@ impl Asking {
                 self.record(cancel.saga_id, None);
                 Ask::Cancel(cancel, self.respond(Body::Cancellation))
             }
+            PartitionVerb::Operate => {
+                let operate: OperateSaga = serde_json::from_slice(payload)?;
+                self.record(operate.saga_id, None);
+                Ask::Operate(operate, self.respond(Body::Operated))
+            }
+            PartitionVerb::Preview => Ask::Preview(self.saga(payload)?, self.respond(Body::Preview)),
             PartitionVerb::Get => Ask::Get(self.saga(payload)?, self.respond(Body::View)),
             PartitionVerb::History => Ask::History(self.saga(payload)?, self.respond(Body::History)),
             PartitionVerb::Watch => Ask::Watch(self.saga(payload)?, self.respond(Body::View)),
@@ -198,7 +205,9 @@ impl Asking {
             | PartitionVerb::Get
             | PartitionVerb::History
             | PartitionVerb::Cancel
-            | PartitionVerb::Watch => Body::View(Err(problem)),
+            | PartitionVerb::Watch
+            | PartitionVerb::Operate
+            | PartitionVerb::Preview => Body::View(Err(problem)),
         };
         self.answers.send(self.reply, body);
     }

@@ -2,6 +2,7 @@
 
 use amends_schemas::command::Reply;
 use amends_schemas::ids::{PartitionId, SagaId};
+use amends_schemas::operate::{CompensationPreview, OperateSaga, Operated};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{CancelSaga, Cancellation, HistoryEntry, SagaView, StartSaga};
 use tokio::sync::{mpsc, oneshot};
@@ -63,6 +64,22 @@ impl PartitionHandle {
     /// As [`Self::get`], and `past_pivot`.
     pub async fn cancel(&self, request: CancelSaga) -> Result<Cancellation, Problem> {
         self.ask(|respond| Ask::Cancel(request, respond)).await
+    }
+
+    /// Does something with a saga by hand.
+    ///
+    /// # Errors
+    /// As [`Self::get`], and `illegal_here`, `step_not_found`, `operation_id_reused` and others.
+    pub async fn operate(&self, request: OperateSaga) -> Result<Operated, Problem> {
+        self.ask(|respond| Ask::Operate(request, respond)).await
+    }
+
+    /// Says what cancelling would do now.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn preview(&self, saga_id: SagaId) -> Result<CompensationPreview, Problem> {
+        self.ask(|respond| Ask::Preview(saga_id, respond)).await
     }
 
     /// Has a saga's changes published for a while.

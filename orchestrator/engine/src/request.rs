@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use amends_schemas::command::Reply;
 use amends_schemas::ids::SagaId;
+use amends_schemas::operate::{CompensationPreview, OperateSaga, Operated};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{CancelSaga, Cancellation, HistoryEntry, SagaView, StartSaga};
 
@@ -33,6 +34,10 @@ pub enum Ask {
     History(SagaId, Respond<Vec<HistoryEntry>>),
     /// Cancel one.
     Cancel(CancelSaga, Respond<Cancellation>),
+    /// Do something with one by hand.
+    Operate(OperateSaga, Respond<Operated>),
+    /// Say what cancelling would do now.
+    Preview(SagaId, Respond<CompensationPreview>),
     /// Publish its changes for a while; answered with how it stands now.
     Watch(SagaId, Respond<SagaView>),
     /// A worker's answer.
@@ -46,6 +51,8 @@ impl Ask {
             Ask::Start(request, _) => request.saga_id,
             Ask::Get(saga_id, _) | Ask::History(saga_id, _) | Ask::Watch(saga_id, _) => *saga_id,
             Ask::Cancel(request, _) => request.saga_id,
+            Ask::Operate(request, _) => request.saga_id,
+            Ask::Preview(saga_id, _) => *saga_id,
             Ask::Reply(reply, _) => reply.saga_id,
         }
     }
@@ -57,6 +64,8 @@ impl Ask {
             Ask::Get(..) => "get",
             Ask::History(..) => "history",
             Ask::Cancel(..) => "cancel",
+            Ask::Operate(..) => "operate",
+            Ask::Preview(..) => "preview",
             Ask::Watch(..) => "watch",
             Ask::Reply(..) => "reply",
         }
@@ -68,6 +77,8 @@ impl Ask {
             Ask::Start(_, respond) | Ask::Get(_, respond) | Ask::Watch(_, respond) => respond(Err(problem)),
             Ask::History(_, respond) => respond(Err(problem)),
             Ask::Cancel(_, respond) => respond(Err(problem)),
+            Ask::Operate(_, respond) => respond(Err(problem)),
+            Ask::Preview(_, respond) => respond(Err(problem)),
             Ask::Reply(_, respond) => respond(Err(problem)),
         }
     }

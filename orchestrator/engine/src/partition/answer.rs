@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use amends_core::decide::{Effect, command_of, resume};
 use amends_core::definition::Definition;
+use amends_core::preview::preview;
+use amends_core::state::SagaState;
 use amends_core::view::{history_entry, view};
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::problem::{Problem, ProblemKind};
@@ -51,6 +53,10 @@ impl Partition {
                 Err(problem) => respond(Err(problem)),
             },
             After::Cancelled { result, respond } => respond(result),
+            After::Operated { result, respond } => respond(result),
+            After::Preview { saga_id, at, respond } => {
+                respond(self.known(saga_id).map(|(definition, state)| preview(definition, state, at)));
+            }
             After::Committed { respond } => respond(Ok(())),
         }
     }
@@ -109,12 +115,16 @@ impl Partition {
     }
 
     fn view(&self, saga_id: SagaId) -> Result<SagaView, Problem> {
+        self.known(saga_id).map(|(definition, state)| view(definition, state))
+    }
+
+    fn known(&self, saga_id: SagaId) -> Result<(&Definition, &SagaState), Problem> {
         let entry = self
             .memory
             .get(saga_id)
             .ok_or_else(|| Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")))?;
-        let definition = entry.definition.as_ref().ok_or_else(|| definition_missing(entry))?;
-        Ok(view(definition, &entry.state))
+        let definition = entry.definition.as_deref().ok_or_else(|| definition_missing(entry))?;
+        Ok((definition, &entry.state))
     }
 
     fn history_parts(&self, saga_id: SagaId) -> Result<(Arc<Definition>, Vec<u64>), Problem> {

@@ -7,8 +7,9 @@ use amends_core::decide::{self, Decision, Input};
 use amends_schemas::command::{Reply, StepError, StepResult};
 use amends_schemas::ids::SagaId;
 use amends_schemas::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX, STEP_OUTPUT_BYTES_MAX};
+use amends_schemas::operate::Operated;
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::{CancelSaga, SagaView, StartSaga};
+use amends_schemas::saga::{CancelSaga, Cancellation, SagaView, StartSaga};
 
 use super::memory::Entry;
 use super::round::{After, Round};
@@ -22,6 +23,12 @@ pub(super) enum Elsewhere {
     Unread,
     /// It was read: there is no such saga.
     Absent,
+}
+
+/// What a decision says to whoever asked; nothing for inputs that nobody asked.
+struct Told {
+    cancellation: Option<Result<Cancellation, Problem>>,
+    operated: Option<Result<Operated, Problem>>,
 }
 
 impl Partition {
@@ -71,10 +78,28 @@ impl Partition {
                 }
                 match self.decide(round, saga_id, Input::Cancel { by: cancel.by, reason: cancel.reason }, origin) {
                     Ok(decision) => {
-                        let result = decision.unwrap_or_else(|| {
+                        let result = decision.cancellation.unwrap_or_else(|| {
                             Err(Problem::internal("cancel_undecided", "the core did not say what cancelling did"))
                         });
                         round.after.push(After::Cancelled { result, respond });
+                    }
+                    Err(problem) => respond(Err(problem)),
+                }
+            }
+            Ask::Preview(saga_id, respond) => {
+                round.after.push(After::Preview { saga_id, at: round.now, respond });
+            }
+            Ask::Operate(operate, respond) => {
+                let verb = operate.act.verb().as_str();
+                match self.decide(round, saga_id, Input::Operate(operate), origin) {
+                    Ok(decision) => {
+                        let result = decision.operated.unwrap_or_else(|| {
+                            Err(Problem::internal("operation_undecided", "the core did not say what the act did"))
+                        });
+                        if result.is_ok() {
+                            tracing::info!(saga.id = %saga_id, verb, "an operator acts");
+                        }
+                        round.after.push(After::Operated { result, respond });
                     }
                     Err(problem) => respond(Err(problem)),
                 }
@@ -181,14 +206,14 @@ impl Partition {
         }
     }
 
-    /// Decides one input of a saga in memory. What cancelling did is handed back, for the other inputs there is none.
+    /// Decides one input of a saga in memory. What whoever asked is to be told is handed back.
     fn decide(
         &mut self,
         round: &mut Round,
         saga_id: SagaId,
         input: Input,
         origin: Origin,
-    ) -> Result<Option<Result<amends_schemas::saga::Cancellation, Problem>>, Problem> {
+    ) -> Result<Told, Problem> {
         let Some(entry) = self.memory.get_mut(saga_id) else {
             return Err(Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")));
         };
@@ -198,11 +223,11 @@ impl Partition {
             entry.traceparent.clone_from(&origin.traceparent);
         }
         let traceparent = origin.traceparent.or_else(|| entry.traceparent.clone());
-        let cancellation = decision.cancellation.take();
+        let told = Told { cancellation: decision.cancellation.take(), operated: decision.operated.take() };
         tracing::debug!(saga.id = %saga_id, fact_count = decision.events.len(), status = entry.state.status.as_str(),
             "decided");
         self.keep(round, saga_id, decision, traceparent);
-        Ok(cancellation)
+        Ok(told)
     }
 
     fn keep(&mut self, round: &mut Round, saga_id: SagaId, decision: Decision, traceparent: Option<Arc<str>>) {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use amends_core::definition::DefinitionLibrary;
 use amends_core::event::{Event, Fact};
 use amends_core::evolve::{begin, evolve};
-use amends_core::state::SagaState;
+use amends_core::state::{ByHand, SagaState};
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::saga::SagaStatus;
 use chrono::Utc;
@@ -193,6 +193,7 @@ impl Replay<'_> {
             created_at: event.at,
             updated_at: event.at,
             event_count: 1,
+            by_hand: ByHand::default(),
         })
     }
 }

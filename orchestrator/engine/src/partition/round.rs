@@ -6,6 +6,7 @@ use std::sync::Arc;
 use amends_core::decide::Effect;
 use amends_core::event::Event;
 use amends_schemas::ids::SagaId;
+use amends_schemas::operate::{CompensationPreview, Operated};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{Cancellation, HistoryEntry, SagaView};
 use chrono::{DateTime, Utc};
@@ -23,6 +24,10 @@ pub(crate) enum After {
     History { saga_id: SagaId, respond: Respond<Vec<HistoryEntry>> },
     /// Tell what cancelling did.
     Cancelled { result: Result<Cancellation, Problem>, respond: Respond<Cancellation> },
+    /// Tell what an operator's act did.
+    Operated { result: Result<Operated, Problem>, respond: Respond<Operated> },
+    /// Say what cancelling would do, as the saga then stands.
+    Preview { saga_id: SagaId, at: DateTime<Utc>, respond: Respond<CompensationPreview> },
     /// Say that it is committed.
     Committed { respond: Respond<()> },
 }

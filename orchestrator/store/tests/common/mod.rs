@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use amends_core::definition::DefinitionRef;
 use amends_core::event::{Event, Fact};
-use amends_core::state::{SagaState, StepState};
+use amends_core::state::{ByHand, SagaState, StepState};
 use amends_database::{Database, Location};
 use amends_engine::ports::{JournalEntry, JournalRecord, StoredSaga};
 use amends_schemas::ids::{PartitionId, SagaId};
@@ -95,6 +95,7 @@ pub fn saga(n: u128, status: SagaStatus, name: &str, tags: &[&str]) -> StoredSag
             created_at,
             updated_at: created_at,
             event_count: 3,
+            by_hand: ByHand::default(),
         },
         positions: vec![1, 2, 3],
         waiting_for: (!status.is_final()).then(|| format!("waiting for {n}")),
