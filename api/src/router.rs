@@ -8,7 +8,9 @@ use utoipa_axum::routes;
 
 use crate::openapi::{Document, complete};
 use crate::problems::{no_such_method, no_such_route};
-use crate::routes::{definitions, events, invoices, notifications, operate, operations, payments, registrations, sagas, stream};
+use crate::routes::{
+    definitions, events, invoices, notifications, operate, operations, payments, registrations, sagas, stream,
+};
 use crate::state::Api;
 use crate::telemetry::{bound, observe};
 

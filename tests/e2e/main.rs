@@ -5,6 +5,7 @@ mod capacity;
 mod door;
 mod lifecycle;
 mod mail;
+mod operators;
 mod payments;
 mod registrations;
 mod telemetry;

@@ -3,9 +3,7 @@
 
 use amends_schemas::command::StepError;
 use amends_schemas::ids::SagaId;
-use amends_schemas::operate::{
-    CompensationPreview, OperateSaga, Operated, OperatorAct, OperatorVerb, Resolution,
-};
+use amends_schemas::operate::{CompensationPreview, OperateSaga, Operated, OperatorAct, OperatorVerb, Resolution};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::SagaRef;
 use amends_schemas::subjects::PartitionVerb;
@@ -232,8 +230,7 @@ pub async fn terminate_saga(
             content_type = "application/problem+json"),
     ))]
 pub async fn get_compensation_preview(State(api): State<Api>, PathOf(saga_id): PathOf<SagaId>) -> Outcome {
-    let preview: CompensationPreview =
-        api.asking.owner(saga_id, PartitionVerb::Preview, &SagaRef { saga_id }).await?;
+    let preview: CompensationPreview = api.asking.owner(saga_id, PartitionVerb::Preview, &SagaRef { saga_id }).await?;
     ok(preview)
 }
 
@@ -247,8 +244,7 @@ async fn operate(
     let (by, reason) = request.checked()?;
     let operation_id = key.id(&route(saga_id, act.verb()));
     let request = OperateSaga { saga_id, operation_id, by, reason, act };
-    let operated: Operated =
-        api.asking.owner(saga_id, PartitionVerb::Operate, &request).await.map_err(explain)?;
+    let operated: Operated = api.asking.owner(saga_id, PartitionVerb::Operate, &request).await.map_err(explain)?;
     ok(operated)
 }
 

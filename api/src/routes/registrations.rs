@@ -184,9 +184,7 @@ pub async fn get_registration(State(api): State<Api>, PathOf(registration_id): P
         | SagaStatus::Compensating
         | SagaStatus::Stuck
         | SagaStatus::Compensated
-        | SagaStatus::Terminated => {
-            ok(from_saga(registration_id, &saga))
-        }
+        | SagaStatus::Terminated => ok(from_saga(registration_id, &saga)),
         // It was reserved and decided between the two questions.
         SagaStatus::Completed => {
             let known = known_to_context(&api, registration_id).await?;

@@ -189,3 +189,87 @@ async fn an_owner_that_comes_back_within_patience_is_waited_for() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn operators_verbs_reach_the_owner_once_under_a_key() {
+    within(async {
+        let stage = Stage::set().await;
+        let orchestrator = stage.orchestrator().await;
+        let view = view_of(&start("a"));
+        let id = view.saga_id;
+        orchestrator.put(view);
+        for (verb, body, act) in [
+            ("pause", json!({"reason": "r", "by": "ops"}), json!({"verb": "pause"})),
+            ("resume", json!({"reason": "r", "by": "ops"}), json!({"verb": "resume"})),
+            ("retry", json!({"step": "pay", "reason": "r", "by": "ops"}), json!({"verb": "retry", "step": "pay"})),
+            ("skip", json!({"reason": "r", "by": "ops"}), json!({"verb": "skip"})),
+            (
+                "resolve",
+                json!({"as": "succeeded", "outcome": "o", "output": {"x": 1}, "reason": "r", "by": "ops"}),
+                json!({"verb": "resolve", "resolution": {"as": "succeeded", "outcome": "o", "output": {"x": 1}}}),
+            ),
+            (
+                "resolve",
+                json!({"as": "failed", "error": {"code": "c", "message": "m"}, "reason": "r", "by": "ops"}),
+                json!({"verb": "resolve", "resolution": {"as": "failed", "error": {"code": "c", "message": "m"}}}),
+            ),
+            (
+                "terminate",
+                json!({"force": true, "reason": "r", "by": "ops"}),
+                json!({"verb": "terminate", "force": true}),
+            ),
+        ] {
+            let path = format!("/v1/sagas/{id}/{verb}");
+            let reply = stage.call("POST", &path, Some(body.clone())).await;
+            assert_eq!((reply.status, reply.body["verb"].as_str()), (200, Some(verb)), "{reply:?}");
+            let asked = orchestrator.asked.questions().pop().expect("asked");
+            assert_eq!((&asked["act"], &asked["by"], &asked["reason"]), (&act, &json!("ops"), &json!("r")));
+            assert_eq!(asked["operation_id"], reply.body["operation_id"]);
+            let key = [("idempotency-key", act["resolution"]["as"].as_str().unwrap_or(verb))];
+            let first = stage.call_with("POST", &path, &key, Some(body.clone())).await;
+            let again = stage.call_with("POST", &path, &key, Some(body.clone())).await;
+            assert_eq!(first.body, again.body);
+            assert_ne!(first.body["operation_id"], reply.body["operation_id"]);
+            let mut other = body;
+            other["by"] = json!("somebody else");
+            let other = stage.call_with("POST", &path, &key, Some(other)).await;
+            assert_eq!((other.status, other.code()), (409, "idempotency_key_reused"), "{verb}");
+        }
+        let preview = stage.call("GET", &format!("/v1/sagas/{id}/compensation-preview"), None).await;
+        assert_eq!((preview.status, &preview.body["cancel"]["effect"]), (200, &json!("settle_doubt")), "{preview:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn operators_bodies_are_read_strictly_and_refusals_come_through() {
+    within(async {
+        let stage = Stage::set().await;
+        let orchestrator = stage.orchestrator().await;
+        let mut view = view_of(&start("a"));
+        view.status = SagaStatus::Completed;
+        let id = view.saga_id;
+        orchestrator.put(view);
+        for (verb, body, status, code) in [
+            ("pause", json!({}), 409, "illegal_here"),
+            ("pause", json!({"why": "x"}), 400, "invalid_body"),
+            ("pause", json!({"reason": "x".repeat(1025)}), 422, "invalid_reason"),
+            ("resolve", json!({}), 400, "invalid_body"),
+            ("resolve", json!({"as": "maybe"}), 400, "invalid_body"),
+            ("resolve", json!({"as": "failed", "output": {}}), 422, "invalid_resolution"),
+            ("resolve", json!({"as": "succeeded", "error": {"code": "c", "message": "m"}}), 422, "invalid_resolution"),
+            ("terminate", json!({"force": "yes"}), 400, "invalid_body"),
+        ] {
+            let reply = stage.call("POST", &format!("/v1/sagas/{id}/{verb}"), Some(body)).await;
+            assert_eq!((reply.status, reply.code()), (status, code), "{verb}: {reply:?}");
+        }
+        let missing = SagaId::generate();
+        for verb in ["pause", "resume", "retry", "skip", "terminate"] {
+            let reply = stage.call("POST", &format!("/v1/sagas/{missing}/{verb}"), None).await;
+            assert_eq!((reply.status, reply.code()), (404, "saga_not_found"), "{verb}");
+        }
+        let reply = stage.call("GET", &format!("/v1/sagas/{missing}/compensation-preview"), None).await;
+        assert_eq!((reply.status, reply.code()), (404, "saga_not_found"));
+    })
+    .await;
+}

@@ -8,7 +8,9 @@ use chrono::{DateTime, Utc};
 
 use crate::definition::Definition;
 use crate::event::{Act, Event, Fact};
-use crate::state::{Attempts, ByHand, CancelRequest, DoneByHand, ForwardCancellation, ForwardStage, Pause, Phase, SagaState, StepState};
+use crate::state::{
+    Attempts, ByHand, CancelRequest, DoneByHand, ForwardCancellation, ForwardStage, Pause, Phase, SagaState, StepState,
+};
 
 /// The saga that begins with `event`, which must be its `SagaStarted`; `None` for any other.
 pub fn begin(definition: &Definition, saga_id: SagaId, event: &Event) -> Option<SagaState> {

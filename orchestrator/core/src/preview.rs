@@ -19,7 +19,11 @@ pub fn preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>) -
         | CancelPreview::SettleDoubt { .. }
         | CancelPreview::Already => undo_previews(definition, state),
     };
-    let irreversible = irreversible(definition, state, matches!(cancel, CancelPreview::Forward { .. } | CancelPreview::Refused { .. }));
+    let irreversible = irreversible(
+        definition,
+        state,
+        matches!(cancel, CancelPreview::Forward { .. } | CancelPreview::Refused { .. }),
+    );
     let pivot = pivot_side(definition, state);
     let summary = summary(&cancel, &steps, pivot, state);
     CompensationPreview {
@@ -143,10 +147,10 @@ fn irreversible(definition: &Definition, state: &SagaState, everything: bool) ->
 }
 
 fn summary(cancel: &CancelPreview, steps: &[UndoPreview], pivot: PivotSide, state: &SagaState) -> String {
-    let undone: Vec<&str> = steps
+    let undone: Vec<String> = steps
         .iter()
-        .filter(|preview| preview.action == UndoAction::Undo && !preview.if_it_happened)
-        .map(|preview| preview.step.as_str())
+        .filter(|preview| preview.action == UndoAction::Undo)
+        .map(|preview| format!("{}{}", preview.step, if preview.if_it_happened { " (if it happened)" } else { "" }))
         .collect();
     let amends = if undone.is_empty() { "undo nothing".to_owned() } else { format!("undo {}", undone.join(", then ")) };
     let otherwise = if pivot == PivotSide::Undecided {
@@ -167,9 +171,13 @@ fn summary(cancel: &CancelPreview, steps: &[UndoPreview], pivot: PivotSide, stat
             format!("past the point of no return: a cancel would start the saga {definition}")
         }
         CancelPreview::Forward { definition, now: false, .. } => {
-            format!("past the point of no return: a cancel would start the saga {definition} once this one is completed")
+            format!(
+                "past the point of no return: a cancel would start the saga {definition} once this one is completed"
+            )
         }
-        CancelPreview::Already if state.status.is_final() => "amends have been made; a cancel would change nothing".to_owned(),
+        CancelPreview::Already if state.status.is_final() => {
+            "amends have been made; a cancel would change nothing".to_owned()
+        }
         CancelPreview::Already => format!("amends are being made; what is left is to {amends}"),
         CancelPreview::Refused { code } => format!("a cancel would be refused: {code}"),
     }

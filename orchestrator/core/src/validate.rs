@@ -28,7 +28,6 @@ mod schema;
 mod step;
 mod tree;
 
-pub(crate) use hash::content_hash;
 pub use document::parse;
 pub use finding::Finding;
 pub use library::{check_links, parse_library};

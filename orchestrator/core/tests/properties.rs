@@ -7,17 +7,20 @@ use amends_core::decide::{Decision, Effect, Input, command_of, decide, next_wake
 use amends_core::definition::{Definition, OnUnknown, StepKind};
 use amends_core::event::{Event, Fact};
 use amends_core::evolve::{begin, evolve};
+use amends_core::preview::preview;
 use amends_core::state::{Phase, SagaState};
 use amends_core::validate::parse_library;
 use amends_core::view::{history_entry, summary, view, waiting_for};
 use amends_schemas::command::{Operation, StepError, StepResult};
 use amends_schemas::ids::SagaId;
 use amends_schemas::library::{contracts, saga_documents};
+use amends_schemas::operate::{CancelPreview, OperateSaga, Operated, OperatorAct, Resolution, UndoAction};
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::SagaStatus;
+use amends_schemas::saga::{Cancellation, SagaStatus};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 static REGISTRATION: LazyLock<Arc<Definition>> = LazyLock::new(|| {
     let contracts = contracts().expect("valid");
@@ -53,6 +56,9 @@ enum Move {
     Wait(i64),
     Cancel,
     Forwarded(bool),
+    Operate(OperatorAct),
+    /// The last act again.
+    Repeat,
 }
 
 fn operations() -> impl Strategy<Value = Operation> {
@@ -74,6 +80,31 @@ fn results() -> impl Strategy<Value = StepResult> {
     ]
 }
 
+fn acts() -> impl Strategy<Value = OperatorAct> {
+    let step = || {
+        prop_oneof![3 => Just(None), 1 => (0..7usize).prop_map(Some)].prop_map(|step| {
+            step.map(|step| REGISTRATION.steps.get(step).map_or("nobody", |step| &step.name).to_owned())
+        })
+    };
+    let resolution = prop_oneof![
+        2 => Just(Resolution::Failed { error: None }),
+        1 => Just(Resolution::Succeeded { outcome: None, output: Value::Null }),
+        2 => Just(Resolution::Succeeded {
+            outcome: None,
+            output: json!({"payment_id": "0193a1de-7d41-7cc1-9b5e-0242ac120009", "charge_id": "ch_1",
+                "amount": {"amount": "1.00", "currency": "EUR"}}),
+        }),
+    ];
+    prop_oneof![
+        3 => Just(OperatorAct::Pause),
+        4 => Just(OperatorAct::Resume),
+        3 => step().prop_map(|step| OperatorAct::Retry { step }),
+        3 => step().prop_map(|step| OperatorAct::Skip { step }),
+        4 => (step(), resolution).prop_map(|(step, resolution)| OperatorAct::Resolve { step, resolution }),
+        1 => any::<bool>().prop_map(|force| OperatorAct::Terminate { force }),
+    ]
+}
+
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
         8 => (results(), any::<bool>()).prop_map(|(result, older)| Move::Answer { result, older }),
@@ -83,6 +114,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => (0..2_000i64).prop_map(Move::Wait),
         1 => Just(Move::Cancel),
         1 => any::<bool>().prop_map(Move::Forwarded),
+        5 => acts().prop_map(Move::Operate),
+        1 => Just(Move::Repeat),
     ];
     prop::collection::vec(one, 0..60)
 }
@@ -94,8 +127,11 @@ struct Watched {
     now: DateTime<Utc>,
     /// Whether the input at hand is a probe's `not_happened`.
     no_trace: bool,
-    /// Whether the input at hand is a worker's answer.
+    /// Whether the input at hand is a worker's answer, or a person's word on how a step ended.
     answered: bool,
+    /// The last act, and what was told.
+    operated: Option<(OperateSaga, Result<Operated, Problem>)>,
+    operation_count: u128,
 }
 
 impl Watched {
@@ -103,7 +139,15 @@ impl Watched {
         let now: DateTime<Utc> = "2026-01-02T10:00:00Z".parse().expect("a time");
         let saga_id: SagaId = "0193a1de-7d41-7cc1-9b5e-0242ac120002".parse().expect("a uuid");
         let (state, decision) = start(&REGISTRATION, saga_id, json!({}), BTreeSet::new(), now);
-        let mut watched = Self { state, events: Vec::new(), now, no_trace: false, answered: false };
+        let mut watched = Self {
+            state,
+            events: Vec::new(),
+            now,
+            no_trace: false,
+            answered: false,
+            operated: None,
+            operation_count: 0,
+        };
         watched.take(decision);
         watched
     }
@@ -140,18 +184,65 @@ impl Watched {
                 Input::TimeReached
             }
             Move::Cancel => Input::Cancel { by: "ann".to_owned(), reason: "why not".to_owned() },
+            Move::Operate(act) => {
+                self.operation_count += 1;
+                Input::Operate(OperateSaga {
+                    saga_id: self.state.saga_id,
+                    operation_id: Uuid::from_u128(self.operation_count),
+                    by: "ann".to_owned(),
+                    reason: "why not".to_owned(),
+                    act,
+                })
+            }
+            Move::Repeat => match &self.operated {
+                Some((request, Ok(_))) => Input::Operate(request.clone()),
+                Some((_, Err(_))) | None => return,
+            },
             Move::Forwarded(true) => Input::ForwardCancellationAnswered { result: Ok(()) },
             Move::Forwarded(false) => {
                 Input::ForwardCancellationAnswered { result: Err(Problem::unavailable("later", "later")) }
             }
         };
-        self.answered = matches!(input, Input::Reply { .. });
+        let resolves = |request: &OperateSaga| matches!(request.act, OperatorAct::Resolve { .. });
+        self.answered = match &input {
+            Input::Reply { .. } => true,
+            Input::Operate(request) => resolves(request),
+            Input::TimeReached | Input::Cancel { .. } | Input::ForwardCancellationAnswered { .. } => false,
+        };
+        let request = if let Input::Operate(request) = &input { Some(request.clone()) } else { None };
         self.no_trace =
             matches!(input, Input::Reply { operation: Operation::Probe, result: StepResult::NotHappened, .. });
         let cancels = matches!(input, Input::Cancel { .. });
         let decision = decide(&REGISTRATION, &mut self.state, input, self.now);
         assert_eq!(decision.cancellation.is_some(), cancels);
+        assert_eq!(decision.operated.is_some(), request.is_some());
+        if let Some((request, told)) = request.zip(decision.operated.clone()) {
+            self.check_operated(request, told, &decision);
+        }
         self.take(decision);
+    }
+
+    /// A refused act changes nothing, a repeated one changes nothing and is told the same, and every other one leaves its fact with who
+    /// and why at the place it tells.
+    fn check_operated(&mut self, request: OperateSaga, told: Result<Operated, Problem>, decision: &Decision) {
+        let repeated = self.operated.as_ref().filter(|(known, _)| *known == request);
+        match (&told, repeated) {
+            (_, Some((_, before))) => {
+                assert_eq!(told, *before);
+                assert!(decision.events.is_empty());
+            }
+            (Err(problem), None) => {
+                assert!(decision.events.is_empty() && decision.effects.is_empty(), "refused: {problem}");
+                let sentence = &problem.message;
+                assert!(problem.code != "illegal_here" || sentence.contains(request.act.verb().as_str()), "{sentence}");
+            }
+            (Ok(operated), None) => {
+                assert_eq!(operated.sequence, self.events.len() as u64 + 1);
+                let entry = history_entry(&REGISTRATION, operated.sequence, &decision.events[0]);
+                assert_eq!((&entry.data["by"], &entry.data["reason"]), (&json!("ann"), &json!("why not")));
+            }
+        }
+        self.operated = Some((request, told));
     }
 
     /// Takes a decision and checks what must hold after every one.
@@ -159,23 +250,28 @@ impl Watched {
         for event in decision.events {
             self.check_undo(&event.fact);
             self.check_failed(&event.fact);
+            self.check_by_hand(&event.fact);
             self.events.push(event);
         }
         let in_flight = self.in_flight();
         for effect in &decision.effects {
             if let Effect::Dispatch { step } = effect {
+                assert!(!self.state.paused, "nothing is dispatched while it is paused");
                 assert!(command_of(&REGISTRATION, &self.state, *step, "reply").is_some(), "dispatched is in flight");
             }
         }
         let resumed = resume(&REGISTRATION, &self.state);
         assert_eq!(
             resumed.iter().filter(|effect| matches!(effect, Effect::Dispatch { .. })).count(),
-            usize::from(in_flight.is_some())
+            usize::from(in_flight.is_some() && !self.state.status.is_final())
         );
         // A saga is moved by an answer or by time; without either it is final or needs a person.
         let moves = next_wakeup(&self.state).is_some();
-        assert!(moves || self.state.status.is_final() || self.state.status == SagaStatus::Stuck, "{:#?}", self.state);
-        assert!(moves || self.state.is_settled() || self.state.status == SagaStatus::Stuck);
+        let held = self.state.paused || self.state.status == SagaStatus::Stuck;
+        assert!(moves || self.state.status.is_final() || held, "{:#?}", self.state);
+        assert!(moves || self.state.is_settled() || held);
+        assert!(!(self.state.paused && (moves || self.state.status.is_final())), "paused, nothing moves it");
+        self.check_preview();
         assert_eq!(waiting_for(&REGISTRATION, &self.state).is_none(), self.state.is_settled());
         assert_eq!(view(&REGISTRATION, &self.state).waiting_for, summary(&REGISTRATION, &self.state).waiting_for);
     }
@@ -198,6 +294,10 @@ impl Watched {
                 REGISTRATION.steps[*step].on_unknown == OnUnknown::Probe
             }
             Some(Fact::RetryScheduled { operation: Operation::Undo, .. }) => true,
+            Some(Fact::RetryOrdered { operation: Operation::Undo, .. }) => true,
+            Some(Fact::RetryOrdered { operation: Operation::Do, in_doubt: true, .. }) => {
+                REGISTRATION.steps[*step].on_unknown == OnUnknown::Probe
+            }
             _ => false,
         };
         assert!(happened || no_trace, "an undo of a step in doubt: {of_step:#?}");
@@ -209,6 +309,62 @@ impl Watched {
         let last = self.events.iter().map(|event| &event.fact).rfind(|fact| fact.step() == Some(*step));
         let in_doubt = matches!(last, Some(Fact::RetryScheduled { in_doubt: true, .. } | Fact::StepDispatched { .. }));
         assert!(!in_doubt || self.answered, "a doubt counted as a failure: {last:#?}");
+    }
+
+    /// Nobody passes over a step in doubt, nor over a `do` before the pivot.
+    fn check_by_hand(&self, fact: &Fact) {
+        let Fact::StepPassedOver { step, operation, .. } = fact else { return };
+        let facts = || self.events.iter().map(|event| &event.fact);
+        let last = facts().rfind(|fact| fact.step() == Some(*step));
+        let in_doubt = matches!(
+            last,
+            Some(
+                Fact::RetryScheduled { in_doubt: true, .. }
+                    | Fact::StepStuck { in_doubt: true, .. }
+                    | Fact::RetryOrdered { in_doubt: true, .. }
+                    | Fact::StepInDoubt { .. }
+                    | Fact::StepDispatched { .. }
+            )
+        );
+        assert!(!in_doubt, "passed over in doubt: {last:#?}");
+        let pivot = facts().any(|fact| matches!(fact, Fact::StepSucceeded { pivot: true, .. }));
+        assert!(pivot || *operation == Operation::Undo, "passed over before the pivot");
+    }
+
+    /// What the preview promises is what a cancel does.
+    fn check_preview(&self) {
+        let preview = preview(&REGISTRATION, &self.state, self.now);
+        let mut cancelled = self.state.clone();
+        let input = Input::Cancel { by: "ann".to_owned(), reason: "why not".to_owned() };
+        let decision = decide(&REGISTRATION, &mut cancelled, input, self.now);
+        let undoes = decision.events.iter().find_map(|event| match event.fact {
+            Fact::StepDispatched { step, operation: Operation::Undo, .. } => Some(&*REGISTRATION.steps[step].name),
+            _ => None,
+        });
+        match (&preview.cancel, decision.cancellation.expect("told")) {
+            (CancelPreview::Refused { code }, Err(problem)) => assert_eq!(*code, problem.code),
+            (
+                CancelPreview::Forward { forward_saga_id, .. },
+                Ok(Cancellation::Forward { forward_saga_id: told, .. }),
+            ) => {
+                assert_eq!(*forward_saga_id, told);
+            }
+            (CancelPreview::Compensate, Ok(Cancellation::Compensating { .. })) => {
+                let first = preview.steps.iter().find(|step| step.action == UndoAction::Undo).map(|step| &*step.step);
+                if self.state.turning_back().is_none() && !self.state.paused {
+                    assert_eq!(first, undoes, "{preview:#?} {:#?}", self.state);
+                }
+            }
+            (
+                CancelPreview::AwaitStep { .. } | CancelPreview::SettleDoubt { .. } | CancelPreview::Already,
+                Ok(Cancellation::Compensating { .. }),
+            ) => {
+                // The one thing done before a doubt is settled is to bar its door.
+                let open = preview.steps.first().filter(|step| step.if_it_happened).map(|step| &*step.step);
+                assert!(undoes.is_none() || undoes == open, "{preview:#?}");
+            }
+            (promised, told) => panic!("promised {promised:?}, told {told:?}"),
+        }
     }
 
     fn check_replay(&self) {
@@ -225,6 +381,9 @@ impl Watched {
     /// From here on everything is answered for good; the saga must come to rest.
     fn settle(&mut self, succeed: bool) {
         for _ in 0..ROUNDS_MAX {
+            if self.state.paused {
+                self.make(Move::Operate(OperatorAct::Resume));
+            }
             if self.state.is_settled() || self.state.status == SagaStatus::Stuck {
                 return;
             }
@@ -267,7 +426,15 @@ proptest! {
             SagaStatus::Compensated => {
                 prop_assert!(!pivot);
                 // Everything that succeeded is undone, and the last said of it is that.
-                prop_assert!(state.succeeded.iter().all(|step| state.steps[*step].phase == Phase::Undone));
+                let waived = |step: usize| watched.events.iter().any(|event| {
+                    matches!(&event.fact, Fact::StepPassedOver { step: of, operation: Operation::Undo, .. } if *of == step)
+                });
+                let good = |step: &usize| match state.steps[*step].phase {
+                    Phase::Undone => true,
+                    Phase::Waived => waived(*step),
+                    _ => false,
+                };
+                prop_assert!(state.succeeded.iter().all(good));
                 prop_assert!(state.reason.is_some());
             }
             SagaStatus::Completed => {
@@ -276,6 +443,10 @@ proptest! {
             }
             // The rest of the drive fails for good what the pivot has made inevitable.
             SagaStatus::Stuck => assert!(state.steps.iter().any(|step| matches!(step.phase, Phase::Stuck { .. }))),
+            SagaStatus::Terminated => {
+                let last = watched.events.last().map(|event| &event.fact);
+                assert!(matches!(last, Some(Fact::SagaTerminated { .. })), "{last:?}");
+            }
             SagaStatus::Running | SagaStatus::Compensating => prop_assert!(false, "still moving"),
         }
     }

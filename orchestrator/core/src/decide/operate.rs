@@ -95,12 +95,9 @@ impl Turn<'_> {
                 Ok(())
             }
             Phase::InFlight { .. } => Err(self.illegal(VERB, Some(step), "its attempt is with the workers")),
-            Phase::Pending
-            | Phase::Skipped
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Undone
-            | Phase::Waived => Err(self.illegal(VERB, Some(step), "only a step that backs off or is stuck has a next attempt")),
+            Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => {
+                Err(self.illegal(VERB, Some(step), "only a step that backs off or is stuck has a next attempt"))
+            }
         }
     }
 
@@ -120,12 +117,9 @@ impl Turn<'_> {
                 Ok(())
             }
             Phase::InFlight { .. } => Err(self.illegal(VERB, Some(step), "it is with the workers and may yet happen")),
-            Phase::Pending
-            | Phase::Skipped
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Undone
-            | Phase::Waived => Err(self.illegal(VERB, Some(step), "only a step that has failed can be skipped")),
+            Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => {
+                Err(self.illegal(VERB, Some(step), "only a step that has failed can be skipped"))
+            }
         }
     }
 
@@ -144,24 +138,27 @@ impl Turn<'_> {
             | Phase::Stuck { operation, in_doubt: true } => self.resolve_do(step, operation, resolution, act),
             Phase::BackingOff { operation: Operation::Undo, in_doubt: false, .. }
             | Phase::Stuck { operation: Operation::Undo, in_doubt: false } => self.resolve_undo(step, resolution, act),
-            Phase::Stuck { operation: operation @ (Operation::Do | Operation::Probe), in_doubt: false } => match resolution {
-                Resolution::Succeeded { .. } => self.resolve_do(step, operation, resolution, act),
-                Resolution::Failed { .. } => {
-                    Err(self.illegal(VERB, Some(step), "it has failed already; retry it, skip it or say that it succeeded"))
+            Phase::Stuck { operation: operation @ (Operation::Do | Operation::Probe), in_doubt: false } => {
+                match resolution {
+                    Resolution::Succeeded { .. } => self.resolve_do(step, operation, resolution, act),
+                    Resolution::Failed { .. } => Err(self.illegal(
+                        VERB,
+                        Some(step),
+                        "it has failed already; retry it, skip it or say that it succeeded",
+                    )),
                 }
-            },
-            Phase::InFlight { in_doubt: false, .. } => {
-                Err(self.illegal(VERB, Some(step), "it is with the workers, and nothing says that they will not answer"))
             }
+            Phase::InFlight { in_doubt: false, .. } => Err(self.illegal(
+                VERB,
+                Some(step),
+                "it is with the workers, and nothing says that they will not answer",
+            )),
             Phase::BackingOff { in_doubt: false, .. } => {
                 Err(self.illegal(VERB, Some(step), "it did not happen and is tried again; there is nothing to resolve"))
             }
-            Phase::Pending
-            | Phase::Skipped
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Undone
-            | Phase::Waived => Err(self.illegal(VERB, Some(step), "only a step in doubt or a stuck one can be resolved")),
+            Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => {
+                Err(self.illegal(VERB, Some(step), "only a step in doubt or a stuck one can be resolved"))
+            }
         }
     }
 
@@ -236,10 +233,7 @@ impl Turn<'_> {
             Some(name) => self.definition.step_index(name).ok_or_else(|| {
                 Problem::not_found("step_not_found", format!("{} has no step of this name", self.definition.reference))
             }),
-            None => self
-                .state
-                .waits_at()
-                .ok_or_else(|| self.illegal(verb, None, "no step is under way or stuck")),
+            None => self.state.waits_at().ok_or_else(|| self.illegal(verb, None, "no step is under way or stuck")),
         }
     }
 

@@ -138,7 +138,7 @@ fn after_the_pivot_another_saga_cancels_once_this_one_is_completed() {
         1s cancel => cancel requested forward; told forward
         1s cancel => told forward
         2s confirm do#1 ok => confirm ok; completed; forward#1 till 4s
-        resume => start other {{\"of\":\"0193a1de-7d41-7cc1-9b5e-0242ac120002\",\"why\":\"second thoughts\"}}; wake 4s
+        recover => start other {{\"of\":\"0193a1de-7d41-7cc1-9b5e-0242ac120002\",\"why\":\"second thoughts\"}}; wake 4s
     "
         ),
     );

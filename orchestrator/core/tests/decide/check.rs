@@ -5,22 +5,26 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use amends_core::decide::{Decision, Effect, Input, command_of, decide, next_wakeup, resume, start};
 use amends_core::definition::Definition;
 use amends_core::event::{DoubtCause, Event, Fact};
 use amends_core::evolve::{begin, evolve};
+use amends_core::preview::preview;
 use amends_core::state::{Phase, SagaState};
 use amends_core::validate::parse;
 use amends_core::view::waiting_for;
 use amends_schemas::command::{Operation, StepError, StepResult};
 use amends_schemas::contract::ContractRegistry;
 use amends_schemas::ids::SagaId;
+use amends_schemas::operate::{OperateSaga, OperatorAct, Resolution};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::Cancellation;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+use uuid::Uuid;
 
 /// Contracts for tests: `t.seat@1` with outcomes and an undo, `t.pay@1` with undo and probe, `t.read@1` with a probe but no
 /// undo, `t.plain@1` with an undo, `t.last@1` with neither.
@@ -142,7 +146,8 @@ impl Run {
             ["next"] => next_wakeup(&self.state).map_or_else(|| "-".to_owned(), since_epoch),
             ["waiting"] => waiting_for(&self.definition, &self.state).unwrap_or_else(|| "-".to_owned()),
             ["command", step] => self.command(step),
-            ["resume"] => self.resumed(),
+            ["recover"] => self.resumed(),
+            ["preview"] => self.preview(),
             _ => {
                 let wake_before = next_wakeup(&self.state);
                 let decision = decide(&self.definition, &mut self.state, input(&words), self.now);
@@ -167,6 +172,11 @@ impl Run {
             decision.effects.iter().filter(dispatches).count()
         );
         assert_eq!(decision.events.iter().filter(asked).count(), decision.effects.iter().filter(forwards).count());
+        match &decision.operated {
+            None => {}
+            Some(Ok(operated)) => facts.push(format!("told {}@{}", operated.verb.as_str(), operated.sequence)),
+            Some(Err(problem)) => facts.push(format!("told {}", problem.code)),
+        }
         match &decision.cancellation {
             None => {}
             Some(Ok(Cancellation::Compensating { .. })) => facts.push("told compensating".to_owned()),
@@ -217,6 +227,16 @@ impl Run {
             Fact::ForwardCancellationRefused { error, .. } => format!("forward refused {}", error.code),
             Fact::SagaCompleted { .. } => "completed".to_owned(),
             Fact::SagaCompensated { reason } => format!("compensated {}", reason.as_str()),
+            Fact::SagaPaused { .. } => "paused".to_owned(),
+            Fact::SagaResumed { .. } => "resumed".to_owned(),
+            Fact::RetryOrdered { operation, in_doubt, .. } => {
+                format!("{name} {operation} ordered{}", doubt(in_doubt))
+            }
+            Fact::StepPassedOver { operation, .. } => format!("{name} {operation} passed over"),
+            Fact::StepResolved { operation, succeeded, .. } => {
+                format!("{name} {operation} resolved as {}", if *succeeded { "succeeded" } else { "failed" })
+            }
+            Fact::SagaTerminated { .. } => "terminated".to_owned(),
         }
     }
 
@@ -232,6 +252,21 @@ impl Run {
         }
         assert_eq!(command.reply_to, "reply");
         text
+    }
+
+    fn preview(&self) -> String {
+        let preview = preview(&self.definition, &self.state, self.now);
+        let steps = preview.steps.iter().map(|step| {
+            let uncertain = if step.if_it_happened { "?" } else { "" };
+            let action = serde_json::to_value(step.action).expect("json");
+            format!("{} {}{uncertain}", action.as_str().expect("text"), step.step)
+        });
+        let steps: Vec<String> = steps.collect();
+        let side = serde_json::to_value(preview.pivot).expect("json");
+        let stays = preview.irreversible.join(",");
+        format!("{}: {} | {} | stays {stays}", side.as_str().expect("text"), preview.summary, steps.join(", "))
+            .trim_end()
+            .to_owned()
     }
 
     fn resumed(&self) -> String {
@@ -262,6 +297,7 @@ fn input(words: &[&str]) -> Input {
     let error = |code: &str| StepError::new(code, "a test's");
     match words {
         ["tick"] => Input::TimeReached,
+        ["pause" | "resume" | "retry" | "skip" | "resolve" | "terminate", ..] => Input::Operate(operation(words)),
         ["cancel"] => Input::Cancel { by: "ann".to_owned(), reason: "second thoughts".to_owned() },
         ["forwarded", "ok"] => Input::ForwardCancellationAnswered { result: Ok(()) },
         ["forwarded", "refused"] => {
@@ -298,6 +334,35 @@ fn input(words: &[&str]) -> Input {
         }
         other => panic!("no input {other:?}"),
     }
+}
+
+/// `VERB [STEP] [as succeeded|failed] [outcome O] [output] [forced] [id N] [mute]`
+fn operation(words: &[&str]) -> OperateSaga {
+    static NEXT: AtomicU64 = AtomicU64::new(1_000);
+    let after = |word: &str| words.iter().position(|found| *found == word).and_then(|at| words.get(at + 1));
+    let has = |word: &str| words.contains(&word);
+    let step =
+        words.get(1).filter(|word| !matches!(**word, "as" | "id" | "forced" | "mute")).map(|word| (*word).to_owned());
+    let id = match after("id") {
+        Some(id) => id.parse().expect("a number"),
+        None => u128::from(NEXT.fetch_add(1, Ordering::Relaxed)),
+    };
+    let act = match words[0] {
+        "pause" => OperatorAct::Pause,
+        "resume" => OperatorAct::Resume,
+        "retry" => OperatorAct::Retry { step },
+        "skip" => OperatorAct::Skip { step },
+        "terminate" => OperatorAct::Terminate { force: has("forced") },
+        "resolve" if has("failed") => OperatorAct::Resolve { step, resolution: Resolution::Failed { error: None } },
+        "resolve" => {
+            let outcome = after("outcome").map(|outcome| (*outcome).to_owned());
+            let output = if has("output") { json!({"seat": 9}) } else { json!(null) };
+            OperatorAct::Resolve { step, resolution: Resolution::Succeeded { outcome, output } }
+        }
+        other => panic!("no verb {other}"),
+    };
+    let reason = if has("mute") { String::new() } else { "a test".to_owned() };
+    OperateSaga { saga_id: saga_id(), operation_id: Uuid::from_u128(id), by: "ann".to_owned(), reason, act }
 }
 
 fn seconds(word: &str) -> Option<TimeDelta> {

@@ -15,7 +15,7 @@ fn undos_run_backwards_one_at_a_time_and_waived_steps_are_passed_over() {
     check(UNDO, &format!("{BACK}
         waiting => undoing step `b`: sent to its workers at 2026-01-02T10:00:00Z and not answered yet, attempt 1, times out at 2026-01-02T10:00:04Z
         next => 4s
-        resume => dispatch b; wake 4s
+        recover => dispatch b; wake 4s
         1s b undo#1 ok => b undone; a undo#1 till 5s
         b undo#1 ok => -
         2s a undo#1 ok => a undone; compensated failed

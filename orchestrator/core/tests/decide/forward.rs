@@ -17,7 +17,7 @@ fn steps_are_taken_in_order_and_the_saga_completes() {
         3s confirm do#1 ok => confirm ok; completed
         next => -
         waiting => -
-        resume =>
+        recover =>
     ",
     );
     assert_eq!(run.state.output, Some(serde_json::json!({"outcome": "paid"})));
@@ -227,9 +227,9 @@ fn recovery_dispatches_what_is_in_flight_and_sets_the_timer() {
         UNDO,
         "
         start => started; a do#1 till 5s
-        resume => dispatch a; wake 5s
+        recover => dispatch a; wake 5s
         1s a do#1 retry busy => a do again at 2s
-        resume => wake 2s
+        recover => wake 2s
     ",
     );
 }

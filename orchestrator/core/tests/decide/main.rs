@@ -7,4 +7,6 @@ mod deadline;
 mod doubt;
 mod forward;
 mod mismatch;
+mod operate;
+mod preview;
 mod view;

@@ -207,13 +207,7 @@ impl Partition {
     }
 
     /// Decides one input of a saga in memory. What whoever asked is to be told is handed back.
-    fn decide(
-        &mut self,
-        round: &mut Round,
-        saga_id: SagaId,
-        input: Input,
-        origin: Origin,
-    ) -> Result<Told, Problem> {
+    fn decide(&mut self, round: &mut Round, saga_id: SagaId, input: Input, origin: Origin) -> Result<Told, Problem> {
         let Some(entry) = self.memory.get_mut(saga_id) else {
             return Err(Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")));
         };
