@@ -30,6 +30,7 @@ mod tree;
 
 pub use document::parse;
 pub use finding::Finding;
+pub(crate) use hash::content_hash;
 pub use library::{check_links, parse_library};
 pub use paths::PATHS_MAX;
 pub use policy::{ATTEMPTS_MAX, BACKOFF_MAX, DEADLINE_MAX, FACTOR_MAX, TIMEOUT_MAX};
