@@ -237,7 +237,7 @@ fn a_stuck_step_behind_the_pivot_is_tried_again_or_passed_over() {
         1s confirm do#1 failed gone => confirm stuck on do gone
         cancel => cancel requested forward; told forward
         2s retry => confirm do ordered; confirm do#2 till 7s; told retry@9
-        waiting => step `confirm`: with the workers since 2026-01-02T10:00:02Z, attempt 2, times out at 2026-01-02T10:00:07Z
+        waiting => step `confirm`: sent to its workers at 2026-01-02T10:00:02Z and not answered yet, attempt 2, times out at 2026-01-02T10:00:07Z
         3s confirm do#2 retry busy => confirm do again at 4s
         4s tick => confirm do#3 till 9s
         5s confirm do#3 failed gone => confirm stuck on do gone
@@ -503,7 +503,7 @@ fn an_act_is_done_once_under_its_id() {
         4s pause id 1 => told pause@5
         4s pause id 1 mute => told operation_id_reused
         4s resume id 1 => told operation_id_reused
-        waiting => step `pay`: with the workers since 2026-01-02T10:00:00Z, attempt 1, times out at 2026-01-02T10:00:05Z
+        waiting => step `pay`: sent to its workers at 2026-01-02T10:00:00Z and not answered yet, attempt 1, times out at 2026-01-02T10:00:05Z
         # Refused, so not done: under the same id it is done when the state allows it.
         4s retry id 3 => told illegal_here
         4s pay do#1 retry busy => pay do again at 5s
