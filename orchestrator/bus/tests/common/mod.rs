@@ -23,7 +23,7 @@ use amends_schemas::problem::Problem;
 use amends_schemas::saga::{SagaRef, SagaStatus, SagaView, StartSaga};
 use amends_schemas::subjects::{self, PartitionVerb};
 use amends_store::SurrealStore;
-use amends_test_support::wait::until;
+use amends_test_support::wait::{Deadline, until};
 use amends_test_support::{TestNats, nats_server};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -95,7 +95,14 @@ impl World {
         question: &Q,
     ) -> Result<A, Problem> {
         let partition = saga_id.partition(PartitionCount::new(PARTITIONS).expect("in range"));
-        self.client.ask(subjects::partition(partition, verb), question, Duration::from_secs(10)).await
+        // An owner owns before it listens: who finds nobody asks again, as the API does.
+        let mut patience = Deadline::after(PATIENCE);
+        loop {
+            match self.client.ask(subjects::partition(partition, verb), question, Duration::from_secs(10)).await {
+                Err(problem) if problem.code == "no_responders" => patience.pause("an owner that listens").await,
+                answer => return answer,
+            }
+        }
     }
 
     pub async fn start(&self, definition: &str) -> SagaId {
