@@ -1,0 +1,68 @@
+//! The job that every contender does: four steps, one after the other, that do nothing.
+
+use amends_core::definition::DefinitionLibrary;
+use amends_core::validate::parse;
+use amends_schemas::contract::{ContractName, ContractRegistry};
+use amends_schemas::ids::SagaId;
+use amends_schemas::saga::StartSaga;
+use anyhow::anyhow;
+use serde_json::{Value, json};
+
+/// The definition's name.
+pub const DEFINITION: &str = "bench";
+
+/// The steps, in order; each is also the name of the context that serves it.
+pub const STEPS: [&str; 4] = ["one", "two", "three", "four"];
+
+const CONTRACTS: [&str; 4] = [
+    include_str!("../schemas/contracts/one.work.v1.json"),
+    include_str!("../schemas/contracts/two.work.v1.json"),
+    include_str!("../schemas/contracts/three.work.v1.json"),
+    include_str!("../schemas/contracts/four.work.v1.json"),
+];
+
+const SAGA: &str = include_str!("../schemas/sagas/bench/v1.yaml");
+
+/// The contract of a step.
+pub fn contract(step: &str) -> ContractName {
+    format!("{step}.work@1").parse().expect("a step's name makes a contract's name")
+}
+
+/// The four contracts.
+pub fn contracts() -> anyhow::Result<ContractRegistry> {
+    let mut registry = ContractRegistry::empty();
+    for (step, text) in STEPS.into_iter().zip(CONTRACTS) {
+        registry.add(step, text)?;
+    }
+    Ok(registry)
+}
+
+/// The one definition.
+pub fn library() -> anyhow::Result<DefinitionLibrary> {
+    let definition =
+        parse("bench/v1.yaml", SAGA, &contracts()?).map_err(|findings| anyhow!("the definition: {findings:?}"))?;
+    let mut library = DefinitionLibrary::default();
+    library.add(definition).map_err(|_| anyhow!("the definition is there twice"))?;
+    Ok(library)
+}
+
+/// What a saga is started with.
+pub fn input(saga_id: SagaId) -> Value {
+    json!({"order_id": saga_id, "amount": "120.00"})
+}
+
+/// What every step answers.
+pub fn output() -> Value {
+    json!({"reference": "R-1"})
+}
+
+/// A saga to be started.
+pub fn start(saga_id: SagaId) -> StartSaga {
+    StartSaga {
+        saga_id,
+        definition: DEFINITION.to_owned(),
+        version: Some(1),
+        input: input(saga_id),
+        tags: ["bench".to_owned()].into(),
+    }
+}

@@ -1,0 +1,59 @@
+//! Where it was measured, so that nobody compares what cannot be compared.
+
+use std::fs;
+use std::process::Command;
+
+use chrono::Utc;
+use serde::{Deserialize, Serialize};
+
+/// The machine and what ran on it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Machine {
+    /// When.
+    pub at: String,
+    /// Cores that may be used.
+    pub cores: usize,
+    /// Their model.
+    pub model: String,
+    /// Linux's version.
+    pub kernel: String,
+    /// Built with optimisation.
+    pub release_build: bool,
+    /// Of nats-server.
+    pub nats_server: String,
+    /// One-minute load average before.
+    pub load_before: f64,
+    /// And after.
+    pub load_after: f64,
+}
+
+impl Machine {
+    /// This one.
+    pub fn look() -> Self {
+        let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Self {
+            at: Utc::now().format("%Y-%m-%d %H:%M UTC").to_string(),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            model: model.trim_start_matches([' ', '\t', ':']).to_owned(),
+            kernel: kernel.trim().to_owned(),
+            release_build: !cfg!(debug_assertions),
+            nats_server: amends_nats_server::find::VERSION.to_owned(),
+            load_before: load(),
+            load_after: 0.0,
+        }
+    }
+}
+
+/// The load average of the last minute: well above what the benchmark itself causes when others use the machine too.
+pub fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or_default()
+}
+
+/// The compiler in use.
+pub fn compiler() -> String {
+    let output = Command::new("rustc").arg("--version").output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,54 @@
+//! The engine as an orchestrator process runs it, with the benchmark's definition and a store that counts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use amends_bus::{Orchestrator, OrchestratorParts};
+use amends_database::{Database, Location};
+use amends_engine::EngineSettings;
+use amends_engine::ports::Store;
+use amends_engine::status::Role;
+use amends_store::SurrealStore;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+use super::{connect, nats_settings, tell_completed};
+use crate::control::{JOURNAL, say_ready};
+use crate::counting::CountingStore;
+use crate::job;
+
+/// Between looks at whether every partition is served.
+const POLL: Duration = Duration::from_millis(2);
+
+/// Serves until killed.
+pub async fn run(url: &str, data: PathBuf) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let database = Database::open(&Location::Embedded(data), "amends", "orchestrator").await?;
+    let (completed, told) = mpsc::unbounded_channel();
+    let store = Arc::new(CountingStore::new(SurrealStore::open(database).await?, completed));
+    let nats = connect(url, "bench control").await?;
+    tokio::spawn(tell_completed(nats.clone(), told));
+    let orchestrator = Orchestrator::start(OrchestratorParts {
+        store: Arc::clone(&store) as Arc<dyn Store>,
+        nats: nats_settings(url, "orchestrator"),
+        library: Arc::new(job::library()?),
+        settings: EngineSettings::default(),
+        owner: "bench".to_owned(),
+        partitions: None,
+    })
+    .await?;
+    while !orchestrator.status().partitions.iter().all(|partition| partition.role == Role::Owner) {
+        tokio::time::sleep(POLL).await;
+    }
+    let mut questions = nats.client().subscribe(JOURNAL).await?;
+    nats.client().flush().await?;
+    say_ready(began);
+    while let Some(question) = questions.next().await {
+        let count = store.count().await?;
+        if let Some(reply) = question.reply {
+            nats.client().publish(reply, serde_json::to_vec(&count)?.into()).await?;
+        }
+    }
+    Ok(())
+}
