@@ -1,6 +1,6 @@
 //! Errors, told apart by what a caller can do.
 
-use surrealdb::types::{ConnectionError, ErrorDetails, QueryError};
+use surrealdb::types::{AuthError, ConnectionError, ErrorDetails, NotAllowedError, NotFoundError, QueryError};
 
 /// What a caller can do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,13 @@ fn classify(error: &surrealdb::Error) -> ErrorKind {
         ErrorDetails::AlreadyExists(_) => ErrorKind::AlreadyExists,
         ErrorDetails::Connection(Some(ConnectionError::AlreadyConnected)) => ErrorKind::Bug,
         ErrorDetails::Connection(_) => ErrorKind::Unavailable,
+        // A session that the server no longer knows, or knows but as nobody: a new one helps.
+        ErrorDetails::NotFound(Some(NotFoundError::Session { .. } | NotFoundError::Transaction)) => {
+            ErrorKind::Unavailable
+        }
+        ErrorDetails::NotAllowed(Some(NotAllowedError::Auth(
+            AuthError::TokenExpired | AuthError::SessionExpired | AuthError::InvalidAuth,
+        ))) => ErrorKind::Unavailable,
         _ if text.contains("Transaction conflict") => ErrorKind::Conflict,
         _ if text.contains("already locked by another process") => ErrorKind::Locked,
         _ if text.contains("already exists") => ErrorKind::AlreadyExists,

@@ -9,8 +9,10 @@ use surrealdb::Surreal;
 use surrealdb::engine::any::{self, Any};
 use surrealdb::opt::auth::{Namespace, Root};
 use surrealdb::types::Variables;
+use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::connection::Connection;
 use crate::error::{DatabaseError, ErrorKind};
 use crate::location::{Location, check_remote_url, embedded_url};
 use crate::rows::Rows;
@@ -30,12 +32,25 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between two looks at a lock.
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
+/// How often processes that define the same namespace at once may get in each other's way.
+const CHOOSE_ATTEMPTS_MAX: usize = 32;
+
+/// Before it is tried again.
+const CHOOSE_PAUSE: Duration = Duration::from_millis(50);
+
 /// One database of one namespace. Cheap to clone; the folder is closed, in the background, when the last clone and the last
-/// transaction are dropped.
+/// transaction are dropped. A connection to a server that is lost is opened again by the next statement.
 #[derive(Debug, Clone)]
 pub struct Database {
-    // In an `Arc` because cloning the client itself would open another session.
-    inner: Arc<Surreal<Any>>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    slot: RwLock<Slot>,
+    location: Location,
+    namespace: String,
+    database: String,
 }
 
 impl Database {
@@ -47,22 +62,21 @@ impl Database {
     pub async fn open(location: &Location, namespace: &str, database: &str) -> Result<Self, DatabaseError> {
         check_name(namespace)?;
         check_name(database)?;
-        let client = match location {
-            Location::Embedded(folder) => open_embedded(folder).await?,
-            Location::Remote { url, username, password } => {
-                check_remote_url(url)?;
-                let credentials = username.as_deref().zip(password.as_deref());
-                timeout(OPEN_TIMEOUT, open_remote(url, credentials, namespace))
-                    .await
-                    .map_err(|_| DatabaseError::unavailable(format!("{url} did not answer in {OPEN_TIMEOUT:?}")))??
+        let connection = match location {
+            Location::Embedded(folder) => {
+                let client = open_embedded(folder).await?;
+                choose(&client, namespace, database).await?;
+                Connection::embedded(client)
             }
+            Location::Remote { .. } => connect(location, namespace, database).await?,
         };
-        // A user of the namespace may not define it; then it exists, or choosing it fails below.
-        let _ = client.query(format!("DEFINE NAMESPACE IF NOT EXISTS {namespace}")).await?;
-        client.use_ns(namespace).await?;
-        client.query(format!("DEFINE DATABASE IF NOT EXISTS {database}")).await?.check()?;
-        client.use_ns(namespace).use_db(database).await?;
-        Ok(Self { inner: Arc::new(client) })
+        let inner = Inner {
+            slot: RwLock::new(Slot { connection: Arc::new(connection), attempts: 0, failure: None }),
+            location: location.clone(),
+            namespace: namespace.to_owned(),
+            database: database.to_owned(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Runs statements, each its own transaction, outside any other.
@@ -81,7 +95,9 @@ impl Database {
     /// # Errors
     /// As [`Database::query`].
     pub async fn query_values(&self, statements: &str, bindings: Variables) -> Result<Rows, DatabaseError> {
-        Rows::from_results(self.inner.query(statements).bind(bindings).await?)
+        let connection = self.connection().await?;
+        let results = connection.answer(connection.client().query(statements).bind(bindings).into_future()).await?;
+        Rows::from_results(results).inspect_err(|error| connection.look_at(error))
     }
 
     /// Begins a transaction. Dropped without commit it leaves nothing.
@@ -89,8 +105,9 @@ impl Database {
     /// # Errors
     /// [`ErrorKind::Unavailable`].
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        let client = Surreal::clone(&self.inner);
-        Ok(Transaction::new(client.begin().await?))
+        let connection = self.connection().await?;
+        let transaction = connection.answer(connection.session().begin().into_future()).await?;
+        Ok(Transaction::new(connection, transaction))
     }
 
     /// Asks a trivial question, to know whether it is there.
@@ -98,16 +115,54 @@ impl Database {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when there is no answer within [`PING_TIMEOUT`].
     pub async fn ping(&self) -> Result<(), DatabaseError> {
-        timeout(PING_TIMEOUT, self.query("RETURN true", ()))
-            .await
-            .map_err(|_| DatabaseError::unavailable(format!("no answer in {PING_TIMEOUT:?}")))??;
-        Ok(())
+        match timeout(PING_TIMEOUT, self.query("RETURN true", ())).await {
+            Ok(answer) => answer.map(drop),
+            Err(_) => Err(DatabaseError::unavailable(format!("no answer in {PING_TIMEOUT:?}"))),
+        }
     }
 
-    /// The client itself, for what this door does not offer. Do not clone it: a clone is another session.
-    pub fn client(&self) -> &Surreal<Any> {
-        &self.inner
+    /// The connection, or a new one when it was lost.
+    async fn connection(&self) -> Result<Arc<Connection>, DatabaseError> {
+        let attempts = {
+            let slot = self.inner.slot.read().await;
+            if !slot.connection.is_lost() {
+                return Ok(Arc::clone(&slot.connection));
+            }
+            slot.attempts
+        };
+        let mut slot = self.inner.slot.write().await;
+        if !slot.connection.is_lost() {
+            return Ok(Arc::clone(&slot.connection));
+        }
+        // Who waited while another tried in vain does not try again: many in a queue would each wait for all before them.
+        if let Some(failure) = slot.failure.as_ref().filter(|_| slot.attempts != attempts) {
+            return Err(failure.clone());
+        }
+        slot.attempts += 1;
+        let Inner { location, namespace, database, .. } = &*self.inner;
+        match connect(location, namespace, database).await {
+            Ok(connection) => {
+                tracing::info!(database, "connected to the database server again");
+                slot.connection = Arc::new(connection);
+                slot.failure = None;
+                Ok(Arc::clone(&slot.connection))
+            }
+            // It has worked before: whatever is wrong now, the server can be mended.
+            Err(error) => {
+                let error = DatabaseError::unavailable(format!("the database server is not back yet: {error}"));
+                slot.failure = Some(error.clone());
+                Err(error)
+            }
+        }
     }
+}
+
+/// The connection in use, and how connecting again went.
+#[derive(Debug)]
+struct Slot {
+    connection: Arc<Connection>,
+    attempts: u64,
+    failure: Option<DatabaseError>,
 }
 
 /// Names stand in statements as they are.
@@ -138,18 +193,64 @@ async fn open_embedded(folder: &Path) -> Result<Surreal<Any>, DatabaseError> {
     }
 }
 
-async fn open_remote(
-    url: &str,
-    credentials: Option<(&str, &str)>,
-    namespace: &str,
-) -> Result<Surreal<Any>, DatabaseError> {
-    let client = any::connect(url).await?;
-    if let Some((username, password)) = credentials {
-        let (username, password) = (username.to_owned(), password.to_owned());
-        let root = Root { username: username.clone(), password: password.clone() };
-        if client.signin(root).await.is_err() {
-            client.signin(Namespace { namespace: namespace.to_owned(), username, password }).await?;
+/// Connects to a server, within [`OPEN_TIMEOUT`].
+async fn connect(location: &Location, namespace: &str, database: &str) -> Result<Connection, DatabaseError> {
+    let Location::Remote { url, username, password } = location else {
+        return Err(DatabaseError::bug("an embedded database has no server"));
+    };
+    check_remote_url(url)?;
+    let credentials = username.as_deref().zip(password.as_deref());
+    let opened = timeout(OPEN_TIMEOUT, async {
+        let client = any::connect(url.as_str()).await?;
+        if let Some((username, password)) = credentials {
+            sign_in(&client, username, password, namespace).await?;
+        }
+        choose(&client, namespace, database).await?;
+        Ok::<_, DatabaseError>(client)
+    });
+    let client =
+        opened.await.map_err(|_| DatabaseError::unavailable(format!("{url} did not answer in {OPEN_TIMEOUT:?}")))??;
+    Ok(Connection::remote(client))
+}
+
+async fn sign_in(client: &Surreal<Any>, username: &str, password: &str, namespace: &str) -> Result<(), DatabaseError> {
+    let (username, password) = (username.to_owned(), password.to_owned());
+    let root = Root { username: username.clone(), password: password.clone() };
+    if client.signin(root).await.is_ok() {
+        return Ok(());
+    }
+    let user = Namespace { namespace: namespace.to_owned(), username, password };
+    match client.signin(user).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_allowed() => {
+            Err(DatabaseError::bug(format!("the server refuses the user or the password: {}", error.message())))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Chooses the namespace and the database, and defines them if they are missing. Every role of a new deployment does so at once.
+async fn choose(client: &Surreal<Any>, namespace: &str, database: &str) -> Result<(), DatabaseError> {
+    let mut attempt = 1;
+    loop {
+        match try_choose(client, namespace, database).await {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists)
+                    && attempt < CHOOSE_ATTEMPTS_MAX =>
+            {
+                attempt += 1;
+                sleep(CHOOSE_PAUSE).await;
+            }
+            chosen => return chosen,
         }
     }
-    Ok(client)
+}
+
+async fn try_choose(client: &Surreal<Any>, namespace: &str, database: &str) -> Result<(), DatabaseError> {
+    // A user of the namespace may not define it; then it exists, or choosing it fails below.
+    let _ = client.query(format!("DEFINE NAMESPACE IF NOT EXISTS {namespace}")).await?;
+    client.use_ns(namespace).await?;
+    client.query(format!("DEFINE DATABASE IF NOT EXISTS {database}")).await?.check()?;
+    client.use_ns(namespace).use_db(database).await?;
+    Ok(())
 }

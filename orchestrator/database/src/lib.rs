@@ -76,6 +76,7 @@
 //!
 //! Define every table before it is used: the first write to an undefined table defines it, and two transactions that do so conflict.
 
+mod connection;
 mod error;
 mod handle;
 mod location;
@@ -83,6 +84,7 @@ mod rows;
 mod transaction;
 mod value;
 
+pub use connection::ANSWER_TIMEOUT;
 pub use error::{DatabaseError, ErrorKind};
 pub use handle::{Database, LOCK_WAIT, OPEN_TIMEOUT, PING_TIMEOUT};
 pub use location::Location;

@@ -1,12 +1,13 @@
 //! Several statements that happen together, or not at all.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use surrealdb::engine::any::Any;
 use surrealdb::method;
 use surrealdb::types::Variables;
 
+use crate::connection::Connection;
 use crate::error::DatabaseError;
 use crate::rows::Rows;
 use crate::value::to_variables;
@@ -20,11 +21,12 @@ pub struct Transaction {
     // `None` once finished.
     inner: Option<method::Transaction<Any>>,
     failed: Mutex<Option<DatabaseError>>,
+    connection: Arc<Connection>,
 }
 
 impl Transaction {
-    pub(crate) fn new(inner: method::Transaction<Any>) -> Self {
-        Self { inner: Some(inner), failed: Mutex::new(None) }
+    pub(crate) const fn new(connection: Arc<Connection>, inner: method::Transaction<Any>) -> Self {
+        Self { inner: Some(inner), failed: Mutex::new(None), connection }
     }
 
     /// Runs statements within it.
@@ -44,8 +46,11 @@ impl Transaction {
     /// As [`Transaction::query`].
     pub async fn query_values(&self, statements: &str, bindings: Variables) -> Result<Rows, DatabaseError> {
         let inner = self.inner.as_ref().expect("only commit and cancel take it, and they consume self");
-        let answer = inner.query(statements).bind(bindings).await.map_err(DatabaseError::from);
-        answer.and_then(Rows::from_results).map_err(|error| self.fail(error))
+        let answer = self.connection.answer(inner.query(statements).bind(bindings).into_future()).await;
+        answer.and_then(Rows::from_results).map_err(|error| {
+            self.connection.look_at(&error);
+            self.fail(error)
+        })
     }
 
     /// Makes it so, fsynced when this returns. When the future is dropped before, whether it happened is unknown.
@@ -57,10 +62,14 @@ impl Transaction {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         let inner = self.inner.take().expect("only commit and cancel take it, and they consume self");
         match failed {
-            None => Ok(inner.commit().await.map(drop)?),
+            None => {
+                let session = self.connection.answer(inner.commit().into_future()).await?;
+                self.connection.give_back(session);
+                Ok(())
+            }
             Some(error) => {
                 // The statement's error says more than whatever comes of cancelling.
-                let _ = inner.cancel().await;
+                let _ = end(&self.connection, inner).await;
                 Err(error)
             }
         }
@@ -72,7 +81,7 @@ impl Transaction {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable); it is gone all the same.
     pub async fn cancel(mut self) -> Result<(), DatabaseError> {
         let inner = self.inner.take().expect("only commit and cancel take it, and they consume self");
-        Ok(inner.cancel().await.map(drop)?)
+        end(&self.connection, inner).await
     }
 
     /// Remembers the first error, so that nothing half done commits.
@@ -88,11 +97,19 @@ impl Drop for Transaction {
         if let Some(inner) = self.inner.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
+            let connection = Arc::clone(&self.connection);
             runtime.spawn(async move {
-                if let Err(error) = inner.cancel().await {
-                    tracing::debug!(error = error.message(), "an unfinished transaction could not be cancelled");
+                if let Err(error) = end(&connection, inner).await {
+                    tracing::debug!(%error, "an unfinished transaction could not be cancelled");
                 }
             });
         }
     }
+}
+
+/// Cancels it, and keeps its session for the next one.
+async fn end(connection: &Connection, transaction: method::Transaction<Any>) -> Result<(), DatabaseError> {
+    let session = connection.answer(transaction.cancel().into_future()).await?;
+    connection.give_back(session);
+    Ok(())
 }

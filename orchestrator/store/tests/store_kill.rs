@@ -9,9 +9,12 @@ use std::process::{Command, Stdio};
 use amends_engine::ports::Store;
 use amends_schemas::ids::PartitionId;
 use anyhow::{Context, Result};
-use common::{check, record, saga, store};
+use common::{check, record, saga, store_in};
 
 use amends_schemas::saga::SagaStatus;
+
+/// This one needs the folder itself.
+const REMOTE: bool = false;
 
 /// Names the folder to the child.
 const CHILD_FOLDER: &str = "AMENDS_TEST_CHILD_FOLDER";
@@ -23,7 +26,7 @@ const P: PartitionId = PartitionId(0);
 
 /// Appends for ever, printing each position that was acknowledged, and projects now and then.
 async fn write_until_killed(folder: &Path) -> Result<()> {
-    let store = store(folder).await?;
+    let store = store_in(folder).await?;
     let recovered = store.recover(P).await?;
     let epoch = recovered.last_epoch + 1;
     for position in recovered.last_position + 1.. {
@@ -65,13 +68,13 @@ fn every_acknowledged_record_survives_kill_9() -> Result<()> {
     if let Some(folder) = std::env::var_os(CHILD_FOLDER) {
         return check(|_| async move { write_until_killed(Path::new(&folder)).await });
     }
-    check(|folder| async move {
-        let path = folder.path().to_owned();
+    check(|place| async move {
+        let path = place.folder.path().to_owned();
         let mut records = 0;
         for (round, after) in KILL_AFTER.into_iter().enumerate() {
             let for_child = path.clone();
             let last = tokio::task::spawn_blocking(move || kill_a_writer(&for_child, after)).await??;
-            let store = store(&path).await?;
+            let store = store_in(&path).await?;
             // Recovery itself refuses a gap.
             let recovered = store.recover(P).await?;
             assert!(recovered.last_position >= last, "{last} was acknowledged, {} is there", recovered.last_position);

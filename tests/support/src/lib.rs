@@ -6,6 +6,7 @@
 //! * [`roles`]: every role as a process of its own.
 //! * [`client`]: what a client of the HTTP API does.
 //! * [`smtp`]: a mail server that can misbehave.
+//! * [`surreal`]: a SurrealDB server that can be killed and started again.
 //! * [`wait`]: waiting with a deadline.
 
 pub mod client;
@@ -14,9 +15,11 @@ pub mod platform;
 pub mod process;
 pub mod roles;
 pub mod smtp;
+pub mod surreal;
 pub mod wait;
 
 pub use client::{Answer, Client};
 pub use nats::{TestNats, nats_server};
 pub use platform::Platform;
 pub use roles::Roles;
+pub use surreal::{TestSurreal, surreal_server};

@@ -64,10 +64,24 @@ impl Process {
 
     /// Asks it to end (SIGTERM) and says whether it ended well in time.
     pub async fn stop(&mut self) -> bool {
-        if let Some(pid) = self.child.id() {
-            Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await.ok();
-        }
+        self.signal("-TERM").await;
         matches!(timeout(STOP_TIMEOUT, self.child.wait()).await, Ok(Ok(status)) if status.success())
+    }
+
+    /// Freezes it (SIGSTOP), as a machine that stalls does.
+    pub async fn freeze(&self) {
+        self.signal("-STOP").await;
+    }
+
+    /// Lets it go on after [`Process::freeze`] (SIGCONT).
+    pub async fn thaw(&self) {
+        self.signal("-CONT").await;
+    }
+
+    async fn signal(&self, signal: &str) {
+        if let Some(pid) = self.child.id() {
+            Command::new("kill").arg(signal).arg(pid.to_string()).status().await.ok();
+        }
     }
 
     /// Whether it still runs.
@@ -75,9 +89,14 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Everything it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The last lines of its log.
     pub fn log_tail(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }

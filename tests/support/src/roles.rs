@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::client::Client;
 use crate::nats::{TestNats, nats_server};
 use crate::process::{Process, free_port};
+use crate::surreal::{self, TestSurreal};
 use crate::wait;
 
 /// The contexts, each with a worker process.
@@ -34,12 +35,27 @@ impl Roles {
     /// # Panics
     /// When they do not get ready.
     pub async fn start(binary: &str) -> Self {
+        Self::start_with(binary, "").await
+    }
+
+    /// The same with every role's data in a SurrealDB server.
+    ///
+    /// # Panics
+    /// When they do not get ready.
+    pub async fn start_on(binary: &str, server: &TestSurreal) -> Self {
+        let url = server.url();
+        let (username, password) = (surreal::USERNAME, surreal::PASSWORD);
+        let section = format!("[database]\nurl = \"{url}\"\nusername = \"{username}\"\npassword = \"{password}\"\n");
+        Self::start_with(binary, &section).await
+    }
+
+    async fn start_with(binary: &str, more_settings: &str) -> Self {
         let nats = nats_server().await;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (api, gateway) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
         let data = folder.path().join("data").to_string_lossy().into_owned();
         let config = folder.path().join("amends.toml");
-        let settings = format!("[payment]\ngateway_url = \"http://{gateway}\"\n");
+        let settings = format!("[payment]\ngateway_url = \"http://{gateway}\"\n{more_settings}");
         std::fs::write(&config, settings).expect("the configuration can be written");
         let common = |first: &[&str]| -> Vec<String> {
             let shared =
@@ -90,6 +106,14 @@ impl Roles {
     /// When there is no such role.
     pub async fn kill(&mut self, name: &str) {
         self.processes.get_mut(name).expect("a role").kill().await;
+    }
+
+    /// One role's process.
+    ///
+    /// # Panics
+    /// When there is no such role.
+    pub fn process(&mut self, name: &str) -> &mut Process {
+        self.processes.get_mut(name).expect("a role")
     }
 
     /// Starts one role; with its data as it was left.

@@ -7,13 +7,41 @@ pub mod worker;
 
 use std::time::Duration;
 
+use amends_database::{Database, ErrorKind};
 use amends_nats::Nats;
+use anyhow::Context as _;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
 /// How long a role waits for NATS before it gives up and says so.
 const NATS_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a role waits for a SurrealDB server before it gives up and says so.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between looks at whether the SurrealDB server answers.
+const DATABASE_POLL: Duration = Duration::from_millis(500);
+
+/// Opens the database of `name` (a context or `orchestrator`), waiting for a server that is not there yet.
+///
+/// # Errors
+/// What keeps it from being opened.
+pub async fn open_database(config: &Config, name: &str) -> anyhow::Result<Database> {
+    let location = config.database_location(name);
+    let remote = !config.database.url.is_empty();
+    let deadline = Instant::now() + DATABASE_PATIENCE;
+    loop {
+        match Database::open(&location, &config.database.namespace, name).await {
+            Err(error) if remote && error.kind() == ErrorKind::Unavailable && Instant::now() < deadline => {
+                tracing::warn!(database = name, %error, "the database server does not answer; trying again");
+                sleep(DATABASE_POLL).await;
+            }
+            opened => return opened.with_context(|| format!("the database of {name} cannot be opened")),
+        }
+    }
+}
 
 /// Connects a role to the NATS server of the configuration; nothing when it is asked to end while it waits.
 ///

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use amends_bus::{Orchestrator, OrchestratorParts};
-use amends_database::Database;
 use amends_engine::EngineSettings;
 use amends_store::SurrealStore;
-use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::roles::open_database;
 use crate::schemas::Schemas;
 
 /// The orchestrator's database, beside those of the contexts.
@@ -36,10 +35,7 @@ pub async fn run(config: &Config, shutdown: CancellationToken) -> anyhow::Result
 /// # Errors
 /// A database that cannot be opened or belongs to another deployment, or no NATS.
 pub async fn start(config: &Config, nats_url: &str, schemas: &Schemas) -> anyhow::Result<Orchestrator> {
-    let location = config.database_location(DATABASE);
-    let database = Database::open(&location, &config.database.namespace, DATABASE)
-        .await
-        .context("the orchestrator's database cannot be opened")?;
+    let database = open_database(config, DATABASE).await?;
     let parts = OrchestratorParts {
         store: Arc::new(SurrealStore::open(database).await?),
         nats: config.nats_settings(nats_url, "orchestrator"),

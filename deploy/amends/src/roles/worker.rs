@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_database::Database;
 use amends_nats::Nats;
 use amends_notification::mailer::SmtpServer;
 use amends_notification::{MailRoute, NotificationSettings, Sender};
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::ContextName;
 use crate::config::Config;
 use crate::liveness::NatsSagaLiveness;
+use crate::roles::open_database;
 use crate::schemas::Schemas;
 
 impl ContextName {
@@ -71,10 +71,7 @@ pub async fn start(
     let mut running = JoinSet::new();
     for &name in contexts {
         let context = assemble(config, name, nats, gateway_url)?;
-        let location = config.database_location(name.as_str());
-        let database = Database::open(&location, &config.database.namespace, name.as_str())
-            .await
-            .with_context(|| format!("the database of context {} cannot be opened", name.as_str()))?;
+        let database = open_database(config, name.as_str()).await?;
         let settings = WorkerSettings { concurrency: config.worker.concurrency, drain: config.drain() };
         let (nats, contracts, shutdown) = (nats.clone(), contracts.clone(), shutdown.clone());
         running.spawn(async move {

@@ -1,4 +1,4 @@
-//! A store in a fresh folder, and sagas made by hand.
+//! A store in a fresh place, and sagas made by hand.
 #![allow(dead_code, reason = "each test file uses its share")]
 
 use std::path::Path;
@@ -12,31 +12,54 @@ use amends_engine::ports::{JournalEntry, JournalRecord, StoredSaga};
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::saga::SagaStatus;
 use amends_store::SurrealStore;
+use amends_test_support::{TestSurreal, surreal, surreal_server};
 use anyhow::{Context, Result};
 use chrono::{DateTime, TimeZone, Utc};
 use serde_json::json;
+use tempfile::TempDir;
 use uuid::Uuid;
 
 /// Each test ends within this.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Runs one test with a fresh folder and a deadline.
+/// Where one test's database lives: in a folder, or in a server that keeps its data in a folder.
+pub struct Place {
+    pub folder: TempDir,
+    server: Option<TestSurreal>,
+}
+
+/// Runs one test in a fresh place and with a deadline.
 pub fn check<F, Fut>(test: F) -> Result<()>
 where
-    F: FnOnce(tempfile::TempDir) -> Fut,
+    F: FnOnce(Place) -> Fut,
     Fut: Future<Output = Result<()>>,
 {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime
-        .block_on(async { tokio::time::timeout(DEADLINE, test(tempfile::tempdir()?)).await.context("the test hangs")? })
+    runtime.block_on(async {
+        let server = if crate::REMOTE { Some(surreal_server().await) } else { None };
+        let place = Place { folder: tempfile::tempdir()?, server };
+        tokio::time::timeout(DEADLINE, test(place)).await.context("the test hangs")?
+    })
 }
 
-pub async fn database(folder: &Path) -> Result<Database> {
+pub async fn database(place: &Place) -> Result<Database> {
+    let Some(server) = &place.server else { return database_in(place.folder.path()).await };
+    let (username, password) = (Some(surreal::USERNAME.into()), Some(surreal::PASSWORD.into()));
+    let location = Location::Remote { url: server.url(), username, password };
+    Ok(Database::open(&location, "amends", "journal").await?)
+}
+
+async fn database_in(folder: &Path) -> Result<Database> {
     Ok(Database::open(&Location::Embedded(folder.join("journal")), "amends", "journal").await?)
 }
 
-pub async fn store(folder: &Path) -> Result<SurrealStore> {
-    Ok(SurrealStore::open(database(folder).await?).await?)
+pub async fn store(place: &Place) -> Result<SurrealStore> {
+    Ok(SurrealStore::open(database(place).await?).await?)
+}
+
+/// With an embedded database in this folder.
+pub async fn store_in(folder: &Path) -> Result<SurrealStore> {
+    Ok(SurrealStore::open(database_in(folder).await?).await?)
 }
 
 pub fn at(second: i64) -> DateTime<Utc> {

@@ -1,51 +1,75 @@
-//! What the crate promises, against a real embedded database.
+//! What the crate promises, wherever the database lives.
 
-use std::path::Path;
 use std::time::Duration;
 
 use amends_database::{Database, DatabaseError, ErrorKind, Location};
+use amends_test_support::{TestSurreal, surreal, surreal_server};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// Each test ends within this.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-async fn open(folder: &Path) -> Result<Database> {
-    Ok(Database::open(&Location::Embedded(folder.join("db")), "amends", "test").await?)
+/// Where one test's databases live: in a folder, or in a server that keeps its data in a folder.
+pub struct Place {
+    pub folder: TempDir,
+    pub server: Option<TestSurreal>,
 }
 
-/// Runs one test with a fresh folder and a deadline.
-fn check<F, Fut>(test: F) -> Result<()>
+impl Place {
+    /// Of the database called `name`.
+    pub fn location(&self, name: &str) -> Location {
+        match &self.server {
+            None => Location::Embedded(self.folder.path().join(name)),
+            Some(server) => Location::Remote {
+                url: server.url(),
+                username: Some(surreal::USERNAME.into()),
+                password: Some(surreal::PASSWORD.into()),
+            },
+        }
+    }
+}
+
+pub async fn open(place: &Place) -> Result<Database> {
+    Ok(Database::open(&place.location("test"), "amends", "test").await?)
+}
+
+/// Runs one test in a fresh place and with a deadline.
+pub fn check<F, Fut>(test: F) -> Result<()>
 where
-    F: FnOnce(tempfile::TempDir) -> Fut,
+    F: FnOnce(Place) -> Fut,
     Fut: Future<Output = Result<()>>,
 {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime
-        .block_on(async { tokio::time::timeout(DEADLINE, test(tempfile::tempdir()?)).await.context("the test hangs")? })
+    runtime.block_on(async {
+        let server = if crate::REMOTE { Some(surreal_server().await) } else { None };
+        let place = Place { folder: tempfile::tempdir()?, server };
+        tokio::time::timeout(DEADLINE, test(place)).await.context("the test hangs")?
+    })
 }
 
-async fn count(database: &Database, table: &str) -> Result<u64> {
+pub async fn count(database: &Database, table: &str) -> Result<u64> {
     let rows = database.query(&format!("SELECT count() FROM {table} GROUP ALL"), ()).await?.take::<Value>(0)?;
     Ok(rows.first().map_or(0, |row| row["count"].as_u64().unwrap_or(0)))
 }
 
-fn kind<T>(answer: Result<T, DatabaseError>) -> Option<ErrorKind> {
+pub fn kind<T>(answer: Result<T, DatabaseError>) -> Option<ErrorKind> {
     answer.err().map(|error| error.kind())
 }
 
 #[test]
 fn what_is_committed_is_there_when_opened_again() -> Result<()> {
-    check(|folder| async move {
-        let database = open(folder.path()).await?;
+    check(|place| async move {
+        let database = open(&place).await?;
         database.query("CREATE type::record('seat', $id) SET row = 3", json!({"id": "a-1"})).await?;
         let transaction = database.begin().await?;
         transaction.query("CREATE type::record('seat', $id) SET row = 4", json!({"id": "a-2"})).await?;
         transaction.commit().await?;
         drop(database);
 
-        let database = open(folder.path()).await?;
+        let database = open(&place).await?;
         let rows = database.query("SELECT VALUE record::id(id) FROM seat ORDER BY id", ()).await?.take::<String>(0)?;
         assert_eq!(rows, ["a-1", "a-2"]);
         Ok(())
@@ -64,8 +88,8 @@ fn values_come_back_as_they_went() -> Result<()> {
         list: Vec<Option<bool>>,
         nested: Value,
     }
-    check(|folder| async move {
-        let database = open(folder.path()).await?;
+    check(|place| async move {
+        let database = open(&place).await?;
         let sample = Sample {
             id: "0193a1de-7d41-7cc1-9b5e-0242ac120002".into(),
             none: None,
@@ -100,8 +124,8 @@ fn values_come_back_as_they_went() -> Result<()> {
 
 #[test]
 fn of_eight_racing_creators_one_wins() -> Result<()> {
-    check(|folder| async move {
-        let database = open(folder.path()).await?;
+    check(|place| async move {
+        let database = open(&place).await?;
         for round in 0..5 {
             let racers: Vec<_> = (0..8)
                 .map(|racer| {
@@ -132,8 +156,8 @@ fn of_eight_racing_creators_one_wins() -> Result<()> {
 
 #[test]
 fn a_lost_update_is_a_conflict() -> Result<()> {
-    check(|folder| async move {
-        let database = open(folder.path()).await?;
+    check(|place| async move {
+        let database = open(&place).await?;
         database.query("CREATE seat:a SET taken = 0", ()).await?;
         let (first, second) = (database.begin().await?, database.begin().await?);
         for transaction in [&first, &second] {
@@ -153,8 +177,8 @@ fn write_skew_is_prevented_by_reading_for_update_or_writing_what_was_read() -> R
     const READ: &str = "SELECT * FROM policy:p";
     const READ_FOR_UPDATE: &str = "SELECT * FROM policy:p FOR UPDATE";
     const TOUCH: &str = "UPDATE policy:p SET version += 1";
-    check(|folder| async move {
-        let database = open(folder.path()).await?;
+    check(|place| async move {
+        let database = open(&place).await?;
         database.query("DEFINE TABLE seat; CREATE policy:p SET capacity = 1, version = 0", ()).await?;
         let conflict = Some(ErrorKind::Conflict);
         for (how, expected) in [(READ, None), (READ_FOR_UPDATE, None), (TOUCH, conflict)] {
@@ -182,8 +206,8 @@ fn write_skew_is_prevented_by_reading_for_update_or_writing_what_was_read() -> R
 /// Why repositories define their tables first.
 #[test]
 fn the_first_writes_to_an_undefined_table_conflict() -> Result<()> {
-    check(|folder| async move {
-        let database = open(folder.path()).await?;
+    check(|place| async move {
+        let database = open(&place).await?;
         let (first, second) = (database.begin().await?, database.begin().await?);
         first.query("CREATE seat:a", ()).await?;
         second.query("CREATE seat:b", ()).await?;
@@ -195,8 +219,8 @@ fn the_first_writes_to_an_undefined_table_conflict() -> Result<()> {
 
 #[test]
 fn a_unique_index_is_kept_within_and_without_transactions() -> Result<()> {
-    check(|folder| async move {
-        let database = open(folder.path()).await?;
+    check(|place| async move {
+        let database = open(&place).await?;
         database.query("DEFINE TABLE user; DEFINE INDEX email ON user FIELDS email UNIQUE", ()).await?;
         database.query("CREATE user:1 SET email = 'ada@example.org'", ()).await?;
 
@@ -221,8 +245,8 @@ fn a_unique_index_is_kept_within_and_without_transactions() -> Result<()> {
 
 #[test]
 fn an_unfinished_transaction_leaves_nothing() -> Result<()> {
-    check(|folder| async move {
-        let database = open(folder.path()).await?;
+    check(|place| async move {
+        let database = open(&place).await?;
         database.query("DEFINE TABLE seat", ()).await?;
         let dropped = database.begin().await?;
         dropped.query("CREATE seat:a", ()).await?;
@@ -241,8 +265,8 @@ fn an_unfinished_transaction_leaves_nothing() -> Result<()> {
 
 #[test]
 fn a_transaction_with_a_failed_statement_does_not_commit() -> Result<()> {
-    check(|folder| async move {
-        let database = open(folder.path()).await?;
+    check(|place| async move {
+        let database = open(&place).await?;
         database.query("CREATE seat:a", ()).await?;
         let transaction = database.begin().await?;
         transaction.query("CREATE seat:b", ()).await?;
@@ -255,8 +279,8 @@ fn a_transaction_with_a_failed_statement_does_not_commit() -> Result<()> {
 
 #[test]
 fn the_error_of_a_block_is_that_of_the_statement_that_failed() -> Result<()> {
-    check(|folder| async move {
-        let database = open(folder.path()).await?;
+    check(|place| async move {
+        let database = open(&place).await?;
         database.query("CREATE seat:a", ()).await?;
         let answer = database.query("BEGIN; CREATE seat:b; CREATE seat:a; CREATE seat:c; COMMIT", ()).await;
         assert_eq!(kind(answer), Some(ErrorKind::AlreadyExists));
@@ -268,53 +292,16 @@ fn the_error_of_a_block_is_that_of_the_statement_that_failed() -> Result<()> {
 
 #[test]
 fn several_databases_live_side_by_side_in_one_process() -> Result<()> {
-    check(|folder| async move {
+    check(|place| async move {
         let mut databases = Vec::new();
         for name in ["journal", "events", "registration", "payment", "billing"] {
-            databases.push(Database::open(&Location::Embedded(folder.path().join(name)), "amends", name).await?);
+            databases.push(Database::open(&place.location(name), "amends", name).await?);
         }
         databases[0].query("CREATE seat:a", ()).await?;
         for database in &databases[1..] {
             database.ping().await?;
             database.query("CREATE seat:a", ()).await?;
         }
-        Ok(())
-    })
-}
-
-#[test]
-fn a_server_that_is_not_there_is_unavailable() -> Result<()> {
-    check(|_| async move {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let location = Location::Remote { url: format!("ws://127.0.0.1:{port}"), username: None, password: None };
-        assert_eq!(kind(Database::open(&location, "amends", "test").await), Some(ErrorKind::Unavailable));
-        Ok(())
-    })
-}
-
-/// Names the folder to the child that [`a_folder_of_another_process_is_locked`] starts.
-const CHILD_FOLDER: &str = "AMENDS_TEST_CHILD_FOLDER";
-
-#[test]
-fn a_folder_of_another_process_is_locked() -> Result<()> {
-    if let Some(folder) = std::env::var_os(CHILD_FOLDER) {
-        return check(|_| async move {
-            println!("opened: {:?}", kind(open(Path::new(&folder)).await.map_err(|error| error.downcast().unwrap())));
-            Ok(())
-        });
-    }
-    check(|folder| async move {
-        let database = open(folder.path()).await?;
-        let path = folder.path().to_owned();
-        let child = tokio::task::spawn_blocking(move || {
-            std::process::Command::new(std::env::current_exe()?)
-                .args(["--exact", "a_folder_of_another_process_is_locked", "--nocapture"])
-                .env(CHILD_FOLDER, path)
-                .output()
-        });
-        let output = String::from_utf8(child.await??.stdout)?;
-        assert!(output.contains("opened: Some(Locked)"), "{output}");
-        database.ping().await?;
         Ok(())
     })
 }

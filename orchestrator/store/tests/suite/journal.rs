@@ -1,11 +1,9 @@
-//! The journal against a real embedded database: partitions fixed, records fenced, damage named.
+//! The journal against a real database: partitions fixed, records fenced, damage named.
 
-mod common;
-
+use crate::common::{check, database, record, store};
 use amends_engine::ports::{Store, StoreError};
 use amends_schemas::ids::{PartitionCount, PartitionId};
 use anyhow::Result;
-use common::{check, database, record, store};
 
 const P: PartitionId = PartitionId(3);
 
@@ -15,12 +13,12 @@ fn count(n: u16) -> PartitionCount {
 
 #[test]
 fn the_number_of_partitions_is_fixed_at_the_first_start() -> Result<()> {
-    check(|folder| async move {
-        let first = store(folder.path()).await?;
+    check(|place| async move {
+        let first = store(&place).await?;
         assert_eq!(first.establish(Some(count(4)), count(8)).await?, count(4));
         assert_eq!(first.establish(None, count(8)).await?, count(4));
         drop(first);
-        let second = store(folder.path()).await?;
+        let second = store(&place).await?;
         assert_eq!(second.establish(Some(count(4)), count(8)).await?, count(4));
         let error = second.establish(Some(count(16)), count(8)).await.unwrap_err();
         assert!(matches!(error, StoreError::PartitionCount { stored: 4, requested: 16 }), "{error}");
@@ -31,8 +29,8 @@ fn the_number_of_partitions_is_fixed_at_the_first_start() -> Result<()> {
 
 #[test]
 fn first_starters_at_once_agree() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         let starters: Vec<_> = (1..=8)
             .map(|n| {
                 let store = store.clone();
@@ -50,8 +48,8 @@ fn first_starters_at_once_agree() -> Result<()> {
 
 #[test]
 fn a_record_is_read_back_as_it_was_written() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         let mut records: Vec<_> = (1..=5).map(|position| record(3, position, 1, "a")).collect();
         records[2].entries.clear();
         for record in &records {
@@ -67,8 +65,8 @@ fn a_record_is_read_back_as_it_was_written() -> Result<()> {
 
 #[test]
 fn appending_again_is_success_only_for_who_wrote_it() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         let ours = record(3, 1, 1, "a");
         store.append(&ours).await?;
         store.append(&ours).await?;
@@ -88,8 +86,8 @@ fn appending_again_is_success_only_for_who_wrote_it() -> Result<()> {
 
 #[test]
 fn of_eight_owners_one_wins_and_the_others_are_told_who() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         for position in 1..=10 {
             let owners: Vec<_> = (0..8)
                 .map(|n| {
@@ -115,8 +113,8 @@ fn of_eight_owners_one_wins_and_the_others_are_told_who() -> Result<()> {
 
 #[test]
 fn an_empty_partition_recovers_as_nothing() -> Result<()> {
-    check(|folder| async move {
-        let recovered = store(folder.path()).await?.recover(P).await?;
+    check(|place| async move {
+        let recovered = store(&place).await?.recover(P).await?;
         assert_eq!((recovered.last_position, recovered.last_epoch), (0, 0));
         assert!(recovered.sagas.is_empty() && recovered.tail.is_empty());
         Ok(())
@@ -125,8 +123,8 @@ fn an_empty_partition_recovers_as_nothing() -> Result<()> {
 
 #[test]
 fn the_whole_journal_is_recovered_in_order() -> Result<()> {
-    check(|folder| async move {
-        let first = store(folder.path()).await?;
+    check(|place| async move {
+        let first = store(&place).await?;
         // More than one page, and neighbours on both sides.
         let records: Vec<_> = (1..=450).map(|position| record(3, position, 1 + position / 100, "a")).collect();
         for partition in [2, 4] {
@@ -142,7 +140,7 @@ fn the_whole_journal_is_recovered_in_order() -> Result<()> {
             }
         }
         drop(first);
-        let recovered = store(folder.path()).await?.recover(P).await?;
+        let recovered = store(&place).await?.recover(P).await?;
         assert_eq!((recovered.last_position, recovered.last_epoch), (450, 5));
         assert_eq!(recovered.tail, records);
         Ok(())
@@ -151,8 +149,8 @@ fn the_whole_journal_is_recovered_in_order() -> Result<()> {
 
 #[test]
 fn a_gap_is_damage_and_names_the_position() -> Result<()> {
-    check(|folder| async move {
-        let database = database(folder.path()).await?;
+    check(|place| async move {
+        let database = database(&place).await?;
         let store = amends_store::SurrealStore::open(database.clone()).await?;
         for position in 1..=10 {
             store.append(&record(3, position, 1, "a")).await?;
@@ -169,8 +167,8 @@ fn a_gap_is_damage_and_names_the_position() -> Result<()> {
 
 #[test]
 fn a_checkpoint_without_its_record_is_damage() -> Result<()> {
-    check(|folder| async move {
-        let database = database(folder.path()).await?;
+    check(|place| async move {
+        let database = database(&place).await?;
         let store = amends_store::SurrealStore::open(database.clone()).await?;
         for position in 1..=3 {
             store.append(&record(3, position, 1, "a")).await?;
@@ -186,8 +184,8 @@ fn a_checkpoint_without_its_record_is_damage() -> Result<()> {
 
 #[test]
 fn a_record_of_a_later_version_is_named_and_not_guessed_at() -> Result<()> {
-    check(|folder| async move {
-        let database = database(folder.path()).await?;
+    check(|place| async move {
+        let database = database(&place).await?;
         let store = amends_store::SurrealStore::open(database.clone()).await?;
         store.append(&record(3, 1, 1, "a")).await?;
         database.query("UPDATE journal:[3, 1] SET format = 200", ()).await?;

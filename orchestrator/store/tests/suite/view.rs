@@ -1,22 +1,20 @@
-//! The view against a real embedded database: projected, recovered, listed.
-
-mod common;
+//! The view against a real database: projected, recovered, listed.
 
 use std::collections::BTreeSet;
 
+use crate::common::{check, id, record, saga, store};
 use amends_engine::ports::{Store, StoreError, StoredSaga};
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::saga::{ListSagas, SagaStatus};
 use amends_store::SurrealStore;
 use anyhow::Result;
-use common::{check, id, record, saga, store};
 
 const P: PartitionId = PartitionId(3);
 
 #[test]
 fn what_was_projected_is_loaded() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         let running = saga(1, SagaStatus::Running, "registration", &["a", "b"]);
         store.project(P, 1, 1, std::slice::from_ref(&running)).await?;
         assert_eq!(store.load(id(1)).await?, Some(running.clone()));
@@ -35,8 +33,8 @@ fn what_was_projected_is_loaded() -> Result<()> {
 
 #[test]
 fn recovery_is_unsettled_rows_and_the_journal_after_the_checkpoint() -> Result<()> {
-    check(|folder| async move {
-        let first = store(folder.path()).await?;
+    check(|place| async move {
+        let first = store(&place).await?;
         for position in 1..=20 {
             first.append(&record(3, position, 2, "a")).await?;
         }
@@ -51,7 +49,7 @@ fn recovery_is_unsettled_rows_and_the_journal_after_the_checkpoint() -> Result<(
         first.project(PartitionId(4), 1, 1, &[saga(1, SagaStatus::Running, "registration", &[])]).await?;
         drop(first);
 
-        let recovered = store(folder.path()).await?.recover(P).await?;
+        let recovered = store(&place).await?.recover(P).await?;
         assert_eq!((recovered.last_position, recovered.last_epoch), (20, 2));
         assert_eq!(recovered.tail.iter().map(|record| record.position).collect::<Vec<_>>(), [16, 17, 18, 19, 20]);
         let ids: BTreeSet<SagaId> = recovered.sagas.iter().map(|saga| saga.state.saga_id).collect();
@@ -64,8 +62,8 @@ fn recovery_is_unsettled_rows_and_the_journal_after_the_checkpoint() -> Result<(
 
 #[test]
 fn a_row_that_is_newer_than_the_checkpoint_and_settled_is_recovered() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         for position in 1..=5 {
             store.append(&record(3, position, 1, "a")).await?;
         }
@@ -81,8 +79,8 @@ fn a_row_that_is_newer_than_the_checkpoint_and_settled_is_recovered() -> Result<
 
 #[test]
 fn when_every_record_is_projected_the_last_one_still_says_position_and_epoch() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         for position in 1..=5 {
             store.append(&record(3, position, 7, "a")).await?;
         }
@@ -95,8 +93,8 @@ fn when_every_record_is_projected_the_last_one_still_says_position_and_epoch() -
 
 #[test]
 fn an_owner_that_was_replaced_cannot_project() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         for position in 1..=9 {
             store.append(&record(3, position, 1, "a")).await?;
         }
@@ -115,8 +113,8 @@ fn an_owner_that_was_replaced_cannot_project() -> Result<()> {
 
 #[test]
 fn projectors_of_all_partitions_work_at_once() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         let projectors: Vec<_> = (0..8)
             .map(|partition| {
                 let store = store.clone();
@@ -170,8 +168,8 @@ fn many() -> Vec<StoredSaga> {
 
 #[test]
 fn lists_are_paged_newest_first_for_every_filter() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         let sagas = many();
         store.project(P, 1, 1, &sagas).await?;
         for status in [None, Some(SagaStatus::Completed)] {
@@ -206,8 +204,8 @@ fn lists_are_paged_newest_first_for_every_filter() -> Result<()> {
 
 #[test]
 fn a_line_of_a_list_says_what_the_saga_says() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         let stuck = saga(1, SagaStatus::Stuck, "registration", &["b", "a"]);
         store.project(P, 1, 1, std::slice::from_ref(&stuck)).await?;
         let page = store.list(&ListSagas::default()).await?;
@@ -223,8 +221,8 @@ fn a_line_of_a_list_says_what_the_saga_says() -> Result<()> {
 
 #[test]
 fn a_cursor_stands_still_while_sagas_are_added_and_change() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         let sagas = many();
         store.project(P, 1, 1, &sagas[..400]).await?;
         let first = store.list(&ListSagas { limit: Some(100), ..ListSagas::default() }).await?;
@@ -253,8 +251,8 @@ fn a_cursor_stands_still_while_sagas_are_added_and_change() -> Result<()> {
 
 #[test]
 fn a_cursor_that_was_not_given_is_refused() -> Result<()> {
-    check(|folder| async move {
-        let store = store(folder.path()).await?;
+    check(|place| async move {
+        let store = store(&place).await?;
         store.project(P, 1, 1, &many()[..20]).await?;
         let page = store.list(&ListSagas { limit: Some(5), ..ListSagas::default() }).await?;
         let cursor = page.next_cursor.unwrap_or_default();

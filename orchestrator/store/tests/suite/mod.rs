@@ -1,0 +1,4 @@
+//! What the store promises, wherever the database lives.
+
+mod journal;
+mod view;

@@ -1,0 +1,5 @@
+//! A SurrealDB server, with the command line of the official one.
+
+fn main() -> std::process::ExitCode {
+    surrealdb_server::init(surrealdb_core::CommunityComposer())
+}
