@@ -79,9 +79,15 @@ impl Relay {
                 let next = place.map(|place| place + 1).filter(|next| *next < job::STEPS.len());
                 (reply.saga_id, next, Ok(REPLY_COMMITTED.to_vec()))
             }
-            Some(PartitionVerb::Get | PartitionVerb::History | PartitionVerb::Cancel | PartitionVerb::Watch) | None => {
-                return;
-            }
+            Some(
+                PartitionVerb::Get
+                | PartitionVerb::History
+                | PartitionVerb::Cancel
+                | PartitionVerb::Watch
+                | PartitionVerb::Operate
+                | PartitionVerb::Preview,
+            )
+            | None => return,
         };
         if let Ok(answer) = answer {
             let _ = self.serving.client().publish(answer_to, answer.into()).await;
