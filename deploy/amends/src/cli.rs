@@ -137,7 +137,7 @@ pub struct SagaArgs {
 pub enum SagaCommand {
     /// List sagas, newest first.
     List {
-        /// running, compensating, completed, compensated or stuck.
+        /// running, compensating, completed, compensated, terminated or stuck.
         #[arg(long)]
         status: Option<String>,
         /// Only of this definition.

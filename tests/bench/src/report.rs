@@ -69,7 +69,7 @@ impl Results {
              - {at}, {build}, {compiler}\n\
              - {cores} cores ({model}), Linux {kernel}; everything measured shares them with the driver. Load average {before} before, \
              {after} after\n\
-             - nats-server {nats}, one node, JetStream on files as `amends dev` configures it (`sync_interval` of the server's default)\n\
+             - nats-server {nats}, one node, JetStream on files as `amends dev` configures it (`sync_interval` of 1 s)\n\
              - the journal: SurrealDB embedded on SurrealKV with `sync=every`, one fsync for each commit; 8 partitions in one process\n\
              - {rounds} rounds of each contender, interleaved, each on a new server and new folders; a row is the median of its rounds, \
              brackets hold the least and the most\n\n\
