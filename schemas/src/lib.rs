@@ -5,6 +5,7 @@
 //! * [`command`]: what the orchestrator asks a worker, and what the worker answers.
 //! * [`saga`]: what clients and operators ask of a saga, and how a saga reads.
 //! * [`operate`]: what operators do with a saga by hand, and what a cancel would do.
+//! * [`schedule`]: what starts sagas at given times.
 //! * [`event`]: domain events as CloudEvents.
 //! * [`problem`]: errors that cross a wire.
 //! * [`subjects`], [`topology`]: every NATS subject, stream and consumer, as data.
@@ -22,6 +23,7 @@ pub mod money;
 pub mod operate;
 pub mod problem;
 pub mod saga;
+pub mod schedule;
 pub mod subjects;
 pub mod tax;
 pub mod topology;

@@ -34,3 +34,16 @@ pub const PAGE_MAX: usize = 200;
 
 /// Longest text of an error that is stored or sent; longer ones are cut.
 pub const ERROR_TEXT_BYTES_MAX: usize = 2048;
+
+/// Most schedules of a deployment: one process looks after all of them every second.
+pub const SCHEDULES_MAX: usize = 1_000;
+
+/// Longest cron expression, in bytes: room for every minute of an hour, one by one.
+pub const CRON_BYTES_MAX: usize = 256;
+
+/// Most missed times of a schedule that are caught up: enough for a few days of an hourly one, too few to flood the workers after a long
+/// downtime of one that runs every second.
+pub const SCHEDULE_CATCH_UP_MAX: usize = 100;
+
+/// Acts that a schedule keeps for the record; older ones are forgotten.
+pub const SCHEDULE_ACTS_MAX: usize = 100;

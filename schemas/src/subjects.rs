@@ -101,6 +101,21 @@ pub const ORCHESTRATOR_LIST: &str = "amends.orc.list";
 /// Asks any orchestrator for the definitions it serves.
 pub const ORCHESTRATOR_DEFINITIONS: &str = "amends.orc.definitions";
 
+/// Asks any orchestrator for a new schedule: [`CreateSchedule`](crate::schedule::CreateSchedule), answered with a
+/// [`ScheduleView`](crate::schedule::ScheduleView).
+pub const SCHEDULE_CREATE: &str = "amends.orc.schedules.create";
+
+/// Asks any orchestrator for a schedule: [`ScheduleRef`](crate::schedule::ScheduleRef), answered with a
+/// [`ScheduleView`](crate::schedule::ScheduleView).
+pub const SCHEDULE_GET: &str = "amends.orc.schedules.get";
+
+/// Asks any orchestrator for a page of schedules: [`ListSchedules`](crate::schedule::ListSchedules).
+pub const SCHEDULE_LIST: &str = "amends.orc.schedules.list";
+
+/// Asks any orchestrator to do something with a schedule: [`OperateSchedule`](crate::schedule::OperateSchedule), answered with
+/// [`ScheduleOperated`](crate::schedule::ScheduleOperated).
+pub const SCHEDULE_OPERATE: &str = "amends.orc.schedules.operate";
+
 /// The queue group in which orchestrators answer what any of them can.
 pub const ORCHESTRATOR_GROUP: &str = "orchestrators";
 

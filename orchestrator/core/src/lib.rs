@@ -9,6 +9,7 @@
 //! * [`event`]: the facts it is made of; [`evolve`](evolve::evolve) applies one.
 //! * [`decide`]: an input and the time in, facts and effects out.
 //! * [`preview`]: what a cancel would do now.
+//! * [`schedule`]: what starts sagas at given times.
 //! * [`view`]: a saga as people read it, with the sentence that says why it is not moving.
 
 pub mod accept;
@@ -19,6 +20,7 @@ pub mod event;
 pub mod evolve;
 pub mod mapping;
 pub mod preview;
+pub mod schedule;
 pub mod state;
 pub mod validate;
 pub mod view;
