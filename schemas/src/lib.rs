@@ -7,6 +7,7 @@
 //! * [`operate`]: what operators do with a saga by hand, and what a cancel would do.
 //! * [`schedule`]: what starts sagas at given times.
 //! * [`event`]: domain events as CloudEvents.
+//! * [`presence`]: who serves what, and what waits to be served.
 //! * [`problem`]: errors that cross a wire.
 //! * [`subjects`], [`topology`]: every NATS subject, stream and consumer, as data.
 //! * [`cursor`]: where a page of a list ended.
@@ -21,6 +22,7 @@ pub mod library;
 pub mod limits;
 pub mod money;
 pub mod operate;
+pub mod presence;
 pub mod problem;
 pub mod saga;
 pub mod schedule;

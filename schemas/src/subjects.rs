@@ -116,6 +116,15 @@ pub const SCHEDULE_LIST: &str = "amends.orc.schedules.list";
 /// [`ScheduleOperated`](crate::schedule::ScheduleOperated).
 pub const SCHEDULE_OPERATE: &str = "amends.orc.schedules.operate";
 
+/// Asks any orchestrator for [`WorkersView`](crate::presence::WorkersView).
+pub const ORCHESTRATOR_WORKERS: &str = "amends.orc.workers";
+
+/// Asks any orchestrator for [`QueuesView`](crate::presence::QueuesView).
+pub const ORCHESTRATOR_QUEUES: &str = "amends.orc.queues";
+
+/// Asks every service on this NATS who it is; each answers with a [`ServicePing`](crate::presence::ServicePing).
+pub const SERVICE_PING: &str = "$SRV.PING";
+
 /// The queue group in which orchestrators answer what any of them can.
 pub const ORCHESTRATOR_GROUP: &str = "orchestrators";
 

@@ -80,7 +80,31 @@ pub fn command_consumer(contract: &ContractName) -> String {
     format!("{}-{}-v{}", contract.context(), contract.step(), contract.version())
 }
 
+/// The contract whose commands have this subject, if it is the subject of a contract's commands.
+pub fn contract_of_subject(subject: &str) -> Option<ContractName> {
+    let mut tokens = subject.strip_prefix(subjects::COMMANDS.strip_suffix('>')?)?.split('.');
+    let (context, step, version) = (tokens.next()?, tokens.next()?, tokens.next()?.strip_prefix('v')?);
+    let contract: ContractName = format!("{context}.{step}@{version}").parse().ok()?;
+    (subjects::command(&contract) == subject).then_some(contract)
+}
+
 /// Durable name of the consumer of domain events of one context.
 pub fn event_consumer(context: &str) -> String {
     format!("events-for-{context}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contract_is_found_again_by_its_subject() {
+        let contract: ContractName = "payment.capture@12".parse().expect("valid");
+        assert_eq!(contract_of_subject(&subjects::command(&contract)), Some(contract));
+        for other in
+            ["amends.cmd.payment.capture", "amends.cmd.payment.capture.v1.x", "amends.evt.a.b.v1", "amends.cmd.a.b.v01"]
+        {
+            assert_eq!(contract_of_subject(other), None, "{other}");
+        }
+    }
 }

@@ -9,13 +9,18 @@ use amends_nats::Nats;
 use amends_schemas::ids::PartitionCount;
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{DefinitionView, ListSagas, OrchestratorInfo};
-use amends_schemas::subjects::{ORCHESTRATOR_DEFINITIONS, ORCHESTRATOR_GROUP, ORCHESTRATOR_INFO, ORCHESTRATOR_LIST};
+use amends_schemas::subjects::{
+    ORCHESTRATOR_DEFINITIONS, ORCHESTRATOR_GROUP, ORCHESTRATOR_INFO, ORCHESTRATOR_LIST, ORCHESTRATOR_QUEUES,
+    ORCHESTRATOR_WORKERS,
+};
 use async_nats::Message;
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::Semaphore;
 
 use crate::answers::answer;
+use crate::presence::WorkerWatch;
+use crate::queues::QueueGauge;
 
 /// Questions answered at once by each endpoint: a page costs the database some work, and sagas come first.
 const QUESTIONS_AT_ONCE: usize = 16;
@@ -33,6 +38,10 @@ pub struct Endpoints {
     pub library: Arc<DefinitionLibrary>,
     /// Fixed at first start.
     pub partition_count: PartitionCount,
+    /// Who serves what.
+    pub workers: Arc<WorkerWatch>,
+    /// What waits.
+    pub queues: QueueGauge,
 }
 
 /// How an endpoint comes by its answer.
@@ -42,6 +51,10 @@ enum Served {
     Fixed(Bytes),
     /// A page of the view.
     List,
+    /// Who serves what.
+    Workers,
+    /// What waits.
+    Queues,
 }
 
 impl Endpoints {
@@ -57,6 +70,8 @@ impl Endpoints {
             Arc::clone(&shared).serve(ORCHESTRATOR_INFO, Served::Fixed(info)),
             Arc::clone(&shared).serve(ORCHESTRATOR_DEFINITIONS, Served::Fixed(definitions)),
             Arc::clone(&shared).serve(ORCHESTRATOR_LIST, Served::List),
+            Arc::clone(&shared).serve(ORCHESTRATOR_WORKERS, Served::Workers),
+            Arc::clone(&shared).serve(ORCHESTRATOR_QUEUES, Served::Queues),
         );
     }
 
@@ -85,6 +100,8 @@ impl Endpoints {
         let answer = match served {
             Served::Fixed(answer) => answer,
             Served::List => self.list(&question).await,
+            Served::Workers => answer(Ok(self.workers.view(&self.library))),
+            Served::Queues => answer(self.queues.measure(&self.nats, &self.library).await),
         };
         if let Err(error) = self.nats.client().publish(reply, answer).await {
             tracing::debug!(%error, "an answer cannot be published");

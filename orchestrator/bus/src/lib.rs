@@ -32,6 +32,8 @@
 //! * [`front`]: partition requests, decoded and answered after the commit.
 //! * [`endpoints`]: what any orchestrator answers.
 //! * [`leases`]: who tries for a partition, in a key-value bucket.
+//! * [`presence`]: who serves which contract, remembered.
+//! * [`queues`]: how much waits in the work queue, measured when somebody asks.
 //! * [`monitor`]: notices that a stream was lost, makes it again and has everything in flight dispatched again.
 
 mod answers;
@@ -40,6 +42,8 @@ pub mod front;
 pub mod leases;
 pub mod monitor;
 mod orchestrator;
+pub mod presence;
+pub mod queues;
 pub mod transport;
 
 pub use orchestrator::{Orchestrator, OrchestratorError, OrchestratorParts};

@@ -16,6 +16,8 @@ use crate::endpoints::Endpoints;
 use crate::front::NatsFront;
 use crate::leases::NatsLeases;
 use crate::monitor::StreamMonitor;
+use crate::presence::WorkerWatch;
+use crate::queues::QueueGauge;
 use crate::transport::NatsTransport;
 
 /// How long NATS may take to be there when an orchestrator starts: long enough for both to be started together.
@@ -83,20 +85,30 @@ impl Orchestrator {
         let serving = Nats::connect(&named(&parts.nats, "serve"), CONNECT_PATIENCE).await?;
         let monitor = StreamMonitor::new(serving.clone()).await?;
         let owner = format!("{}-{}", parts.owner, &Uuid::new_v4().simple().to_string()[..8]);
+        let workers = Arc::new(WorkerWatch::default());
         let engine = Arc::new(Engine::start(EngineParts {
             store: Arc::clone(&parts.store),
             transport: Arc::new(NatsTransport::new(publishing)),
             leases: leases(serving.clone(), &owner),
             front: Arc::new(NatsFront::new(serving.clone())),
+            presence: Arc::<WorkerWatch>::clone(&workers),
             library: Arc::clone(&parts.library),
             settings: parts.settings,
             owner,
             partition_count,
         }));
-        let endpoints = Endpoints { nats: serving, store: parts.store, library: parts.library, partition_count };
+        let watching = tokio::spawn(Arc::clone(&workers).run(serving.clone()));
+        let endpoints = Endpoints {
+            nats: serving,
+            store: parts.store,
+            library: parts.library,
+            partition_count,
+            workers,
+            queues: QueueGauge::default(),
+        };
         let redispatching = Arc::clone(&engine);
-        let background =
-            vec![tokio::spawn(endpoints.run()), tokio::spawn(monitor.run(move || redispatching.redispatch()))];
+        let monitoring = tokio::spawn(monitor.run(move || redispatching.redispatch()));
+        let background = vec![tokio::spawn(endpoints.run()), monitoring, watching];
         Ok(Self { engine, partition_count, background })
     }
 

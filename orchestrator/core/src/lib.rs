@@ -11,6 +11,7 @@
 //! * [`preview`]: what a cancel would do now.
 //! * [`schedule`]: what starts sagas at given times.
 //! * [`view`]: a saga as people read it, with the sentence that says why it is not moving.
+//! * [`surroundings`]: what that sentence says of the world: who serves the contracts a saga waits for.
 
 pub mod accept;
 pub mod backoff;
@@ -22,5 +23,6 @@ pub mod mapping;
 pub mod preview;
 pub mod schedule;
 pub mod state;
+pub mod surroundings;
 pub mod validate;
 pub mod view;

@@ -1,6 +1,7 @@
 //! A saga as people read it.
 
 use amends_schemas::command::{Operation, StepError};
+use amends_schemas::contract::ContractName;
 use amends_schemas::saga::{HistoryEntry, SagaStatus, SagaSummary, SagaView, StepStatus, StepView};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -10,9 +11,10 @@ use crate::definition::{Definition, OnUnknown, Step};
 use crate::event::{Event, Fact};
 use crate::mapping::rfc3339;
 use crate::state::{ForwardStage, Pause, Phase, SagaState, StepState};
+use crate::surroundings::Surroundings;
 
 /// The whole saga.
-pub fn view(definition: &Definition, state: &SagaState) -> SagaView {
+pub fn view(definition: &Definition, state: &SagaState, around: &Surroundings) -> SagaView {
     SagaView {
         saga_id: state.saga_id,
         definition: state.definition.name.to_string(),
@@ -21,7 +23,7 @@ pub fn view(definition: &Definition, state: &SagaState) -> SagaView {
         status: state.status,
         reason: state.reason,
         paused: state.paused,
-        waiting_for: waiting_for(definition, state),
+        waiting_for: waiting_for(definition, state, around),
         steps: definition.steps.iter().zip(&state.steps).map(|(step, now)| step_view(step, now, state)).collect(),
         input: state.input.clone(),
         output: state.output.clone(),
@@ -35,14 +37,14 @@ pub fn view(definition: &Definition, state: &SagaState) -> SagaView {
 }
 
 /// One line of a list.
-pub fn summary(definition: &Definition, state: &SagaState) -> SagaSummary {
+pub fn summary(definition: &Definition, state: &SagaState, around: &Surroundings) -> SagaSummary {
     SagaSummary {
         saga_id: state.saga_id,
         definition: state.definition.name.to_string(),
         version: state.definition.version,
         status: state.status,
         paused: state.paused,
-        waiting_for: waiting_for(definition, state),
+        waiting_for: waiting_for(definition, state, around),
         tags: state.tags.clone(),
         created_at: state.created_at,
         updated_at: state.updated_at,
@@ -99,7 +101,7 @@ const fn underway(operation: Operation, in_doubt: bool, certain: StepStatus) -> 
 }
 
 /// Why it is not moving, in one true sentence; `None` once it is final and nothing more is to come.
-pub fn waiting_for(definition: &Definition, state: &SagaState) -> Option<String> {
+pub fn waiting_for(definition: &Definition, state: &SagaState, around: &Surroundings) -> Option<String> {
     if state.status == SagaStatus::Terminated {
         return None;
     }
@@ -110,11 +112,12 @@ pub fn waiting_for(definition: &Definition, state: &SagaState) -> Option<String>
         return Some(paused_sentence(pause, state));
     }
     let mut underway = definition.steps.iter().zip(&state.steps);
-    let sentence = underway.find_map(|(step, now)| step_sentence(step, now)).unwrap_or_else(|| match state.status {
-        // Only a state of another definition comes here.
-        SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Stuck => "between two steps".to_owned(),
-        SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => "nothing".to_owned(),
-    });
+    let sentence =
+        underway.find_map(|(step, now)| step_sentence(step, now, around)).unwrap_or_else(|| match state.status {
+            // Only a state of another definition comes here.
+            SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Stuck => "between two steps".to_owned(),
+            SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => "nothing".to_owned(),
+        });
     let turning = match state.turning_back() {
         Some(reason) if state.reason.is_none() => {
             format!("; turns back ({}) as soon as that is settled", reason.as_str())
@@ -122,6 +125,20 @@ pub fn waiting_for(definition: &Definition, state: &SagaState) -> Option<String>
         Some(_) | None => String::new(),
     };
     Some(format!("{sentence}{turning}"))
+}
+
+/// The contracts that a saga of this definition may call.
+pub fn contracts_called(definition: &Definition) -> impl Iterator<Item = &ContractName> {
+    definition.steps.iter().map(|step| &step.call)
+}
+
+/// The contracts whose workers owe this saga an answer.
+pub fn contracts_asked<'a>(
+    definition: &'a Definition,
+    state: &'a SagaState,
+) -> impl Iterator<Item = &'a ContractName> + 'a {
+    let asked = definition.steps.iter().zip(&state.steps);
+    asked.filter(|(_, now)| matches!(now.phase, Phase::InFlight { .. })).map(|(step, _)| &step.call)
 }
 
 fn paused_sentence(pause: &Pause, state: &SagaState) -> String {
@@ -134,43 +151,52 @@ fn paused_sentence(pause: &Pause, state: &SagaState) -> String {
     format!("paused by {who}: {why}{turning}")
 }
 
-fn step_sentence(step: &Step, now: &StepState) -> Option<String> {
+fn step_sentence(step: &Step, now: &StepState, around: &Surroundings) -> Option<String> {
     let name = &step.name;
     let attempt = |operation: Operation| now.attempts.of(operation);
-    let since = |operation: Operation, timeout_at: DateTime<Utc>| {
+    let unserved = around.unserved(&step.call).map(|unserved| format!("no worker has served {} {unserved}", step.call));
+    let sent = |operation: Operation, timeout_at: DateTime<Utc>| {
         let timeout = TimeDelta::from_std(timeout_of(step, operation)).unwrap_or_default();
-        rfc3339(timeout_at.checked_sub_signed(timeout).unwrap_or(timeout_at))
+        let at = rfc3339(timeout_at.checked_sub_signed(timeout).unwrap_or(timeout_at));
+        match &unserved {
+            Some(unserved) => format!("{unserved}; sent at {at}"),
+            None => format!("sent to its workers at {at} and not answered yet"),
+        }
     };
+    let nobody = || unserved.as_ref().map(|unserved| format!("; {unserved}")).unwrap_or_default();
     Some(match &now.phase {
         Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => {
             return None;
         }
         Phase::InFlight { operation: Operation::Do, timeout_at, in_doubt: false } => format!(
-            "step `{name}`: sent to its workers at {} and not answered yet, attempt {}, times out at {}",
-            since(Operation::Do, *timeout_at),
+            "step `{name}`: {}, attempt {}, times out at {}",
+            sent(Operation::Do, *timeout_at),
             attempt(Operation::Do),
             rfc3339(*timeout_at)
         ),
         Phase::InFlight { operation: Operation::Do, timeout_at, in_doubt: true } => format!(
-            "in doubt whether `{name}` happened: asked again under the same key (attempt {}), times out at {}",
+            "in doubt whether `{name}` happened: asked again under the same key (attempt {}), times out at {}{}",
             attempt(Operation::Do),
-            rfc3339(*timeout_at)
+            rfc3339(*timeout_at),
+            nobody()
         ),
         Phase::InFlight { operation: Operation::Probe, timeout_at, .. } => format!(
-            "in doubt whether `{name}` happened: probing (attempt {}), times out at {}",
+            "in doubt whether `{name}` happened: probing (attempt {}), times out at {}{}",
             attempt(Operation::Probe),
-            rfc3339(*timeout_at)
+            rfc3339(*timeout_at),
+            nobody()
         ),
         Phase::InFlight { operation: Operation::Undo, timeout_at, in_doubt: false } => format!(
-            "undoing step `{name}`: sent to its workers at {} and not answered yet, attempt {}, times out at {}",
-            since(Operation::Undo, *timeout_at),
+            "undoing step `{name}`: {}, attempt {}, times out at {}",
+            sent(Operation::Undo, *timeout_at),
             attempt(Operation::Undo),
             rfc3339(*timeout_at)
         ),
         Phase::InFlight { operation: Operation::Undo, timeout_at, in_doubt: true } => format!(
-            "no trace of `{name}`: barring it with its undo, attempt {}, times out at {}",
+            "no trace of `{name}`: barring it with its undo, attempt {}, times out at {}{}",
             attempt(Operation::Undo),
-            rfc3339(*timeout_at)
+            rfc3339(*timeout_at),
+            nobody()
         ),
         Phase::BackingOff { operation: Operation::Do, until, in_doubt: false } => format!(
             "step `{name}`: backing off until {}{} (attempt {} of {})",

@@ -9,6 +9,7 @@ use amends_core::event::{Event, Fact};
 use amends_core::evolve::{begin, evolve};
 use amends_core::preview::preview;
 use amends_core::state::{Phase, SagaState};
+use amends_core::surroundings::Surroundings;
 use amends_core::validate::parse_library;
 use amends_core::view::{history_entry, summary, view, waiting_for};
 use amends_schemas::command::{Operation, StepError, StepResult};
@@ -272,8 +273,14 @@ impl Watched {
         assert!(moves || self.state.is_settled() || held);
         assert!(!(self.state.paused && (moves || self.state.status.is_final())), "paused, nothing moves it");
         self.check_preview();
-        assert_eq!(waiting_for(&REGISTRATION, &self.state).is_none(), self.state.is_settled());
-        assert_eq!(view(&REGISTRATION, &self.state).waiting_for, summary(&REGISTRATION, &self.state).waiting_for);
+        assert_eq!(
+            waiting_for(&REGISTRATION, &self.state, &Surroundings::default()).is_none(),
+            self.state.is_settled()
+        );
+        assert_eq!(
+            view(&REGISTRATION, &self.state, &Surroundings::default()).waiting_for,
+            summary(&REGISTRATION, &self.state, &Surroundings::default()).waiting_for
+        );
     }
 
     /// Never is a step undone of which nobody knows whether it happened, except to bar the door after a probe found no trace;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::handle::PartitionHandle;
 use crate::partition::{Ending, Partition, PartitionParts};
-use crate::ports::{Hold, Leases, Store, StoreError, Transport};
+use crate::ports::{Hold, Leases, Presence, Store, StoreError, Transport};
 use crate::request::Internal;
 use crate::settings::EngineSettings;
 use crate::status::{EngineStatus, Role, StatusCell};
@@ -35,6 +35,8 @@ pub struct EngineParts {
     pub leases: Arc<dyn Leases>,
     /// Brings requests.
     pub front: Arc<dyn Front>,
+    /// Says who serves which contract.
+    pub presence: Arc<dyn Presence>,
     /// What can be run.
     pub library: Arc<DefinitionLibrary>,
     /// Bounds and delays.
@@ -85,6 +87,7 @@ impl Engine {
             transport: parts.transport,
             leases: parts.leases,
             front: parts.front,
+            presence: parts.presence,
             library: parts.library,
             settings: Arc::new(parts.settings),
             owner: parts.owner.into(),
@@ -156,6 +159,7 @@ struct Shared {
     transport: Arc<dyn Transport>,
     leases: Arc<dyn Leases>,
     front: Arc<dyn Front>,
+    presence: Arc<dyn Presence>,
     library: Arc<DefinitionLibrary>,
     settings: Arc<EngineSettings>,
     owner: Arc<str>,
@@ -303,6 +307,7 @@ impl Supervisor {
                 owner: Arc::clone(&self.shared.owner),
                 store: Arc::clone(&self.shared.store),
                 transport: Arc::clone(&self.shared.transport),
+                presence: Arc::clone(&self.shared.presence),
                 library: Arc::clone(&self.shared.library),
                 settings: Arc::clone(&self.shared.settings),
                 status: self.slot.status.clone(),

@@ -1,8 +1,11 @@
 //! What the engine needs of the world: a [`Store`] for what must not be lost, a [`Transport`] for what must travel,
-//! [`Leases`] for who tries.
+//! [`Leases`] for who tries, [`Presence`] for who serves.
+
+use std::sync::Arc;
 
 use amends_core::event::Event;
 use amends_core::state::SagaState;
+use amends_core::surroundings::Surroundings;
 use amends_schemas::command::Command;
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_schemas::problem::Problem;
@@ -214,4 +217,11 @@ pub trait Leases: Send + Sync + 'static {
 
     /// Gives it back, so that the next owner need not wait for its end. Best effort.
     async fn release(&self, partition: PartitionId);
+}
+
+/// Who serves the contracts that sagas wait for. Only told to people: nothing is decided by it.
+pub trait Presence: Send + Sync + 'static {
+    /// What is known at this moment; the same allocation as long as nothing has changed. Asked by every partition at each of its
+    /// projections: it must not block.
+    fn surroundings(&self) -> Arc<Surroundings>;
 }

@@ -162,7 +162,7 @@ fn is_as_wanted(found: &Config, wanted: &Config) -> bool {
 }
 
 /// Errors of the JetStream API: with a code it is an answer, without one there was none.
-fn classify(error: &(dyn std::error::Error + 'static)) -> NatsError {
+pub(crate) fn classify(error: &(dyn std::error::Error + 'static)) -> NatsError {
     let text = describe(error);
     match jetstream_code(error) {
         None => NatsError::Unavailable(text),

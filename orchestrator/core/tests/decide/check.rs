@@ -14,6 +14,7 @@ use amends_core::event::{DoubtCause, Event, Fact};
 use amends_core::evolve::{begin, evolve};
 use amends_core::preview::preview;
 use amends_core::state::{Phase, SagaState};
+use amends_core::surroundings::Surroundings;
 use amends_core::validate::parse;
 use amends_core::view::waiting_for;
 use amends_schemas::command::{Operation, StepError, StepResult};
@@ -144,7 +145,9 @@ impl Run {
         match words.as_slice() {
             ["start"] => self.told(started),
             ["next"] => next_wakeup(&self.state).map_or_else(|| "-".to_owned(), since_epoch),
-            ["waiting"] => waiting_for(&self.definition, &self.state).unwrap_or_else(|| "-".to_owned()),
+            ["waiting"] => {
+                waiting_for(&self.definition, &self.state, &Surroundings::default()).unwrap_or_else(|| "-".to_owned())
+            }
             ["command", step] => self.command(step),
             ["recover"] => self.resumed(),
             ["preview"] => self.preview(),

@@ -3,6 +3,7 @@
 use amends_core::decide::{Input, command_of, decide, resume};
 use amends_core::event::{Event, Fact};
 use amends_core::evolve::{begin, evolve};
+use amends_core::surroundings::Surroundings;
 use amends_core::view::{history_entry, view};
 use amends_schemas::command::{Operation, StepError, StepResult};
 
@@ -31,7 +32,7 @@ fn another_definition_decides_nothing() {
     assert_eq!(command_of(&other, &state, 0, ""), None);
     assert_eq!(command_of(&run.definition, &state, 99, ""), None);
     // Reading does not panic either.
-    assert_eq!(view(&other, &state).saga_id, saga_id());
+    assert_eq!(view(&other, &state, &Surroundings::default()).saga_id, saga_id());
 }
 
 #[test]

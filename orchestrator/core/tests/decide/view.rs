@@ -1,14 +1,17 @@
 //! A saga as people read it.
 
-use amends_core::view::{history_entry, summary, view};
+use amends_core::surroundings::Surroundings;
+use amends_core::view::{contracts_asked, history_entry, summary, view, waiting_for};
+use amends_schemas::contract::ContractName;
 use amends_schemas::saga::{SagaStatus, StepStatus};
+use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::check::{PAID, check};
+use crate::check::{PAID, check, epoch};
 
 fn statuses(script: &str) -> Vec<StepStatus> {
     let run = check(PAID, script);
-    view(&run.definition, &run.state).steps.into_iter().map(|step| step.status).collect()
+    view(&run.definition, &run.state, &Surroundings::default()).steps.into_iter().map(|step| step.status).collect()
 }
 
 const PAYING: &str = "
@@ -45,13 +48,13 @@ fn the_whole_saga_reads_as_it_stands() {
     "
         ),
     );
-    let whole = view(&run.definition, &run.state);
+    let whole = view(&run.definition, &run.state, &Surroundings::default());
     assert_eq!((whole.definition.as_str(), whole.version, whole.status), ("test", 1, SagaStatus::Running));
     assert_eq!(whole.hash, *run.definition.reference.hash);
     assert_eq!((whole.steps[1].attempt, whole.steps[1].error.as_ref().map(|e| e.code.as_str())), (1, Some("busy")));
     assert_eq!(whole.steps[0].output, Some(json!({"seat": 7})));
     assert_eq!(whole.event_count, run.events.len() as u64);
-    assert_eq!(summary(&run.definition, &run.state).waiting_for, whole.waiting_for);
+    assert_eq!(summary(&run.definition, &run.state, &Surroundings::default()).waiting_for, whole.waiting_for);
 }
 
 #[test]
@@ -71,4 +74,38 @@ fn history_is_past_tense_with_names() {
         ]
     );
     assert_eq!(entries[2].data, json!({"outcome": "paid", "output": {"seat": 7}, "pivot": false}));
+}
+
+#[test]
+fn who_waits_for_a_contract_that_nobody_serves_says_so() {
+    let run = check(PAID, PAYING);
+    let pay: ContractName = "t.pay@1".parse().expect("a name");
+    let sentence = |around: &Surroundings| waiting_for(&run.definition, &run.state, around).expect("it waits");
+    assert_eq!(contracts_asked(&run.definition, &run.state).collect::<Vec<_>>(), [&pay]);
+    let unknown = sentence(&Surroundings::default());
+    assert!(unknown.starts_with("step `pay`: sent to its workers at "), "{unknown}");
+
+    let mut around = Surroundings { watched_since: Some(epoch()), ..Surroundings::default() };
+    let sent = "sent at 2026-01-02T10:00:00Z, attempt 1, times out at 2026-01-02T10:00:05Z";
+    assert_eq!(
+        sentence(&around),
+        format!("step `pay`: no worker has served {pay} since 2026-01-02T10:00:00Z at least; {sent}")
+    );
+    around.contracts.insert(pay.clone(), Some(epoch() - TimeDelta::seconds(60)));
+    assert_eq!(sentence(&around), format!("step `pay`: no worker has served {pay} since 2026-01-02T09:59:00Z; {sent}"));
+    around.contracts.insert(pay, None);
+    assert_eq!(sentence(&around), unknown);
+
+    let doubted = check(
+        PAID,
+        &format!(
+            "{PAYING}\npay do#1 unknown => pay in doubt, do reported; pay probe again at 1s in doubt\n1s tick => pay probe#1 till 6s"
+        ),
+    );
+    around.contracts.clear();
+    let probing = waiting_for(&doubted.definition, &doubted.state, &around).expect("it waits");
+    assert!(
+        probing.contains(": probing (attempt 1)") && probing.ends_with("since 2026-01-02T10:00:00Z at least"),
+        "{probing}"
+    );
 }

@@ -25,12 +25,24 @@ impl Partition {
     pub(super) fn committed(&mut self, entries: &[JournalEntry]) {
         for entry in entries {
             self.memory.touch(entry.saga_id, self.position);
-            if self.watches.is_watched(entry.saga_id)
-                && let Ok(view) = self.view(entry.saga_id)
-            {
-                // Full: the watcher learns of a later change, or reads it.
-                let _ = self.changes.try_send(view);
-            }
+            self.tell_watchers(entry.saga_id);
+        }
+    }
+
+    /// Takes in who serves what now: sentences that it changes are written into the view again, and told to who watches.
+    pub(super) fn look_around(&mut self) {
+        for saga_id in self.memory.look_around(self.presence.surroundings()) {
+            self.tell_watchers(saga_id);
+        }
+    }
+
+    /// Publishes how a saga stands, if anybody watches it.
+    pub(super) fn tell_watchers(&mut self, saga_id: SagaId) {
+        if self.watches.is_watched(saga_id)
+            && let Ok(view) = self.view(saga_id)
+        {
+            // Full: the watcher learns of a later change, or reads it.
+            let _ = self.changes.try_send(view);
         }
     }
 
@@ -115,7 +127,7 @@ impl Partition {
     }
 
     fn view(&self, saga_id: SagaId) -> Result<SagaView, Problem> {
-        self.known(saga_id).map(|(definition, state)| view(definition, state))
+        self.known(saga_id).map(|(definition, state)| view(definition, state, self.memory.around()))
     }
 
     fn known(&self, saga_id: SagaId) -> Result<(&Definition, &SagaState), Problem> {

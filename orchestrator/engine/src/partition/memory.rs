@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use amends_core::definition::{Definition, DefinitionLibrary};
 use amends_core::state::{SagaState, StepState};
-use amends_core::view::waiting_for;
+use amends_core::surroundings::Surroundings;
+use amends_core::view::{contracts_asked, waiting_for};
 use amends_schemas::ids::SagaId;
 use amends_schemas::limits::STEPS_MAX;
 use chrono::{DateTime, Utc};
@@ -28,11 +29,13 @@ pub(crate) struct Entry {
     pub(crate) traceparent: Option<Arc<str>>,
     /// Whether the view does not know its last change yet.
     pub(crate) dirty: bool,
+    /// Whether the view has its facts, but an old sentence.
+    stale: bool,
 }
 
 impl Entry {
     pub(crate) fn new(state: SagaState, definition: Option<Arc<Definition>>, positions: Vec<u64>) -> Self {
-        Self { state, definition, positions, armed: None, traceparent: None, dirty: false }
+        Self { state, definition, positions, armed: None, traceparent: None, dirty: false, stale: false }
     }
 
     /// A saga as the view has it. One whose definition is found again after it was parked from the journal gets its steps
@@ -46,17 +49,18 @@ impl Entry {
         Self::new(state, definition, stored.positions)
     }
 
-    fn to_stored(&self) -> StoredSaga {
-        StoredSaga { state: self.state.clone(), positions: self.positions.clone(), waiting_for: self.waiting_for() }
+    fn to_stored(&self, around: &Surroundings) -> StoredSaga {
+        let waiting_for = self.waiting_for(around);
+        StoredSaga { state: self.state.clone(), positions: self.positions.clone(), waiting_for }
     }
 
-    fn into_stored(self) -> StoredSaga {
-        StoredSaga { waiting_for: self.waiting_for(), state: self.state, positions: self.positions }
+    fn into_stored(self, around: &Surroundings) -> StoredSaga {
+        StoredSaga { waiting_for: self.waiting_for(around), state: self.state, positions: self.positions }
     }
 
-    fn waiting_for(&self) -> Option<String> {
+    fn waiting_for(&self, around: &Surroundings) -> Option<String> {
         match &self.definition {
-            Some(definition) => waiting_for(definition, &self.state),
+            Some(definition) => waiting_for(definition, &self.state, around),
             None => Some(format!(
                 "This orchestrator lacks {} with hash {}; start one that has it.",
                 self.state.definition, self.state.definition.hash
@@ -86,6 +90,10 @@ pub(crate) struct Memory {
     sagas: HashMap<SagaId, Entry>,
     /// Sagas that the view does not know yet, by the position that first touched them since it did.
     touched: VecDeque<(u64, SagaId)>,
+    /// Sagas whose sentence in the view is old; each is here once, behind those above.
+    stale: VecDeque<SagaId>,
+    /// What sentences are made with.
+    around: Arc<Surroundings>,
     projecting: Option<Arc<Batch>>,
     /// Sagas read back from the view or the projector's queue in this round; they leave again unless something changed.
     visiting: Vec<SagaId>,
@@ -158,6 +166,34 @@ impl Memory {
         }
     }
 
+    /// What sentences are made with.
+    pub(crate) fn around(&self) -> &Surroundings {
+        &self.around
+    }
+
+    /// Takes in what is true around the sagas now. Answers whose sentences it changes; the view is given them again. What an owner
+    /// before wrote is not known, so the first look is a change for every saga that waits for workers.
+    pub(crate) fn look_around(&mut self, around: Arc<Surroundings>) -> Vec<SagaId> {
+        if around.watched_since.is_none() || Arc::ptr_eq(&around, &self.around) {
+            return Vec::new();
+        }
+        let before = std::mem::replace(&mut self.around, around);
+        let is_first = before.watched_since.is_none();
+        let mut changed = Vec::new();
+        for (saga_id, entry) in &mut self.sagas {
+            let Some(definition) = &entry.definition else { continue };
+            let mut asked = contracts_asked(definition, &entry.state);
+            if asked.any(|contract| is_first || before.unserved(contract) != self.around.unserved(contract)) {
+                changed.push(*saga_id);
+                if !entry.dirty && !entry.stale {
+                    entry.stale = true;
+                    self.stale.push_back(*saga_id);
+                }
+            }
+        }
+        changed
+    }
+
     /// How many changed sagas the view does not know.
     pub(crate) fn backlog(&self) -> usize {
         self.touched.len()
@@ -189,10 +225,20 @@ impl Memory {
             let Occupied(mut entry) = self.sagas.entry(saga_id) else { continue };
             if entry.get().state.is_settled() {
                 batch.settled.insert(saga_id, batch.sagas.len());
-                batch.sagas.push(entry.remove().into_stored());
+                batch.sagas.push(entry.remove().into_stored(&self.around));
             } else {
                 entry.get_mut().dirty = false;
-                batch.sagas.push(entry.get().to_stored());
+                batch.sagas.push(entry.get().to_stored(&self.around));
+            }
+        }
+        while batch.sagas.len() < most
+            && let Some(saga_id) = self.stale.pop_front()
+        {
+            let Some(entry) = self.sagas.get_mut(&saga_id) else { continue };
+            entry.stale = false;
+            // One that has changed meanwhile is written with its change.
+            if !entry.dirty {
+                batch.sagas.push(entry.to_stored(&self.around));
             }
         }
         batch.checkpoint = match self.touched.front() {

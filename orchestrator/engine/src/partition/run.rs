@@ -18,7 +18,7 @@ use super::recover::take_over;
 use super::round::Round;
 use super::watches::Watches;
 use crate::dispatcher::{self, Job, Sending, longer};
-use crate::ports::{JournalRecord, Store, StoreError, Transport};
+use crate::ports::{JournalRecord, Presence, Store, StoreError, Transport};
 use crate::projector::{self, Projecting};
 use crate::request::{Internal, Request};
 use crate::settings::EngineSettings;
@@ -32,6 +32,7 @@ pub(crate) struct PartitionParts {
     pub(crate) owner: Arc<str>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) presence: Arc<dyn Presence>,
     pub(crate) library: Arc<DefinitionLibrary>,
     pub(crate) settings: Arc<EngineSettings>,
     pub(crate) status: StatusCell,
@@ -77,6 +78,7 @@ pub(crate) struct Partition {
     pub(super) dispatch_id: Arc<str>,
     pub(super) sweeps: u32,
     pub(super) memory: Memory,
+    pub(super) presence: Arc<dyn Presence>,
     pub(super) timers: Timers,
     pub(super) watches: Watches,
     /// Requests about sagas that are being read from the view.
@@ -148,6 +150,7 @@ impl Partition {
             dispatch_id: format!("e{}", taken.epoch).into(),
             sweeps: 0,
             memory: taken.memory,
+            presence: parts.presence,
             timers: Timers::default(),
             watches: Watches::default(),
             loading: HashMap::new(),
@@ -183,6 +186,7 @@ impl Partition {
                 () = stop.cancelled() => break,
                 Some(first) = internal.recv() => self.internal(&mut round, first),
                 _ = tick.tick() => {
+                    self.look_around();
                     self.project(projectable).await;
                     projectable = self.position;
                     self.prune_timers();

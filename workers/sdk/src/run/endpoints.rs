@@ -1,12 +1,14 @@
 //! Endpoints as a NATS micro service: discoverable by `$SRV.PING` and `$SRV.INFO` under the context's name, with the step contracts it
-//! serves in its metadata.
+//! serves in its metadata. That is how orchestrators see who is there (`amends_schemas::presence`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use amends_nats::{Nats, NatsError, trace};
+use amends_schemas::presence::{CONTRACTS, STARTED_AT};
 use amends_schemas::subjects;
 use async_nats::service::{Service as MicroService, ServiceExt};
+use chrono::{SecondsFormat, Utc};
 use futures::StreamExt;
 use futures::stream::select_all;
 use tokio::sync::Semaphore;
@@ -17,9 +19,6 @@ use tracing::{Instrument, info_span};
 use crate::context::WorkerSettings;
 use crate::scope::Scope;
 use crate::serve::{ServeEndpoint, answer_request};
-
-/// Key of the service's metadata that lists the contracts served, separated by commas.
-const CONTRACTS: &str = "contracts";
 
 /// A context's endpoints, subscribed.
 pub(super) struct Service {
@@ -37,12 +36,16 @@ impl Service {
         served: Vec<Arc<dyn ServeEndpoint>>,
     ) -> Result<Self, NatsError> {
         let refused = |error: async_nats::Error| NatsError::Refused(error.to_string());
+        let metadata = HashMap::from([
+            (CONTRACTS.to_owned(), contracts.join(",")),
+            (STARTED_AT.to_owned(), Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)),
+        ]);
         let micro = nats
             .client()
             .service_builder()
             .description("A bounded context of Amends.")
             .queue_group(scope.context)
-            .metadata(HashMap::from([(CONTRACTS.to_owned(), contracts.join(","))]))
+            .metadata(metadata)
             .start(scope.context, env!("CARGO_PKG_VERSION"))
             .await
             .map_err(refused)?;
