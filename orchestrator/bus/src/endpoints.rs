@@ -119,7 +119,10 @@ impl Endpoints {
                 tracing::warn!(%error, "a list cannot be read");
                 Problem::unavailable("store_unavailable", "the database cannot answer")
             }
-            StoreError::Fenced { .. } | StoreError::Damaged(_) | StoreError::PartitionCount { .. } => {
+            StoreError::Fenced { .. }
+            | StoreError::Damaged(_)
+            | StoreError::Unread(_)
+            | StoreError::PartitionCount { .. } => {
                 tracing::error!(%error, "a list cannot be read");
                 Problem::internal("list_failed", "the list cannot be read")
             }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use amends_core::definition::DefinitionRef;
 use amends_core::event::Event;
 use amends_core::state::SagaState;
 use amends_core::surroundings::Surroundings;
@@ -29,6 +30,37 @@ pub struct JournalRecord {
     pub at: DateTime<Utc>,
     /// What, saga by saga; empty for a takeover.
     pub entries: Vec<JournalEntry>,
+    /// Entries that this version does not know to the end. Never written by it, only read.
+    pub unread: Vec<UnreadEntry>,
+}
+
+/// An entry of a record that a newer version wrote: which saga it is about is all that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadEntry {
+    /// Which.
+    pub saga_id: SagaId,
+    /// What of it is not known here, for people.
+    pub why: String,
+}
+
+/// A saga whose row a newer version wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadSaga {
+    /// Which.
+    pub saga_id: SagaId,
+    /// What it runs, if that much can be read.
+    pub definition: Option<DefinitionRef>,
+    /// What of it is not known here, for people.
+    pub why: String,
+}
+
+/// Facts that stand before the checkpoint although no row contains them, because an owner could not read them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedFacts {
+    /// Of which saga.
+    pub saga_id: SagaId,
+    /// Positions of the records that hold them, ascending.
+    pub positions: Vec<u64>,
 }
 
 /// The new facts of one saga within a record.
@@ -60,6 +92,10 @@ pub struct Recovered {
     pub last_epoch: u64,
     /// Every saga that was not settled at the checkpoint.
     pub sagas: Vec<StoredSaga>,
+    /// Those of them whose rows this version does not know to the end.
+    pub unread: Vec<UnreadSaga>,
+    /// What [`Store::park`] was last told.
+    pub parked: Vec<ParkedFacts>,
     /// Every record after the checkpoint, in order and without gaps.
     pub tail: Vec<JournalRecord>,
 }
@@ -85,6 +121,9 @@ pub enum StoreError {
     /// The stored data is not what it must be.
     #[error("the journal is damaged: {0}")]
     Damaged(String),
+    /// A newer version wrote this saga: it is to be left alone until one that knows what it says comes.
+    #[error("saga {} was written by a newer version: {}", .0.saga_id, .0.why)]
+    Unread(Box<UnreadSaga>),
     /// The deployment was started with another number of partitions.
     #[error(
         "this database holds {stored} partitions and {requested} were asked for; \
@@ -139,7 +178,17 @@ pub trait Store: Send + Sync + 'static {
         sagas: &[StoredSaga],
     ) -> Result<(), StoreError>;
 
+    /// Remembers all the facts of a partition that no row contains although the checkpoint may pass them; the list before is
+    /// forgotten. [`Store::recover`] gives it back.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when an owner of a later epoch has moved the checkpoint.
+    async fn park(&self, partition: PartitionId, epoch: u64, parked: &[ParkedFacts]) -> Result<(), StoreError>;
+
     /// A saga as it was last projected.
+    ///
+    /// # Errors
+    /// [`StoreError::Unread`] when a newer version wrote it.
     async fn load(&self, saga_id: SagaId) -> Result<Option<StoredSaga>, StoreError>;
 
     /// A page of the view, newest first, over all partitions.

@@ -62,6 +62,7 @@ async fn write(projecting: &Projecting, batch: &Batch) -> Result<(), StoreError>
             }
             // Sagas go on: the journal has everything. But lists grow old, and a person must look.
             StoreError::Damaged(_)
+            | StoreError::Unread(_)
             | StoreError::PartitionCount { .. }
             | StoreError::Invalid(_)
             | StoreError::Fenced { .. } => {

@@ -35,15 +35,17 @@ pub enum Role {
     Stopped,
 }
 
-/// A saga whose definition this binary lacks: left as it is until a binary that has it comes.
+/// A saga whose definition this binary lacks, or of whose record it does not know all: left as it is until a binary that does comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedSaga {
     /// Which.
     pub saga_id: SagaId,
-    /// `name@version`.
+    /// `name@version`; `unknown` when not even that can be read.
     pub definition: String,
-    /// The hash it was started on.
+    /// The hash it was started on; empty when that cannot be read.
     pub hash: String,
+    /// What is lacking.
+    pub reason: String,
 }
 
 /// One partition.

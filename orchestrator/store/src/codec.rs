@@ -1,13 +1,15 @@
 //! Blobs: MessagePack with field names, so that fields can be added, under a number that says how it is written.
 
 use std::fmt::Display;
+use std::io::Cursor;
 
 use amends_engine::ports::StoreError;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 /// How this version writes blobs: MessagePack, structs as maps by field name. A change that an older reader would misread gets
-/// the next number, and [`decode`] learns both.
+/// the next number, and [`check_format`] learns both. An orchestrator that knows but the older one cannot read such records
+/// at all, so that all of them are to be replaced at once; fields and variants, which park single sagas, come without a new number.
 pub(crate) const FORMAT: u8 = 1;
 
 /// Largest blob, in bytes. A commit must fit into SurrealKV's memtable and a message to a remote server; the engine's batches are far
@@ -24,14 +26,75 @@ pub(crate) fn encode<T: Serialize>(what: impl Display, value: &T) -> Result<Vec<
     Ok(blob)
 }
 
-/// Reads a blob that says it is written in `format`.
-pub(crate) fn decode<T: DeserializeOwned>(what: impl Display, format: i64, blob: &[u8]) -> Result<T, StoreError> {
-    if format != i64::from(FORMAT) {
-        return Err(StoreError::Damaged(format!(
-            "{what} is written in format {format} and this version reads format {FORMAT}: start the version that wrote it, or a later one"
-        )));
+/// Why a value was not read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It is whole, but says what this version does not know.
+    Newer(String),
+    /// It is no MessagePack, or torn.
+    Damaged(String),
+}
+
+/// Refuses a blob that is written in another way than this version's.
+pub(crate) fn check_format(what: impl Display, format: i64) -> Result<(), StoreError> {
+    if format == i64::from(FORMAT) {
+        return Ok(());
     }
-    rmp_serde::from_slice(blob).map_err(|error| StoreError::Damaged(format!("{what} cannot be read: {error}")))
+    Err(StoreError::Damaged(format!(
+        "{what} is written in format {format} and this version reads format {FORMAT}: start the version that wrote it, or a later one"
+    )))
+}
+
+/// Reads a value, if this version knows it to the last field: what it would leave out, it would lose when the value is written again.
+pub(crate) fn read<T: DeserializeOwned>(blob: &[u8]) -> Result<T, Failure> {
+    let mut unknown: Option<String> = None;
+    let mut reader = rmp_serde::Deserializer::from_read_ref(blob);
+    let value = serde_ignored::deserialize(&mut reader, |path| {
+        unknown.get_or_insert_with(|| path.to_string());
+    });
+    match (value, unknown) {
+        (Ok(value), None) => Ok(value),
+        (Ok(_), Some(field)) => Err(Failure::Newer(format!("the field `{field}`"))),
+        (Err(error), _) if length(blob).is_some_and(|length| length == blob.len()) => {
+            Err(Failure::Newer(without_values(&error.to_string())))
+        }
+        (Err(error), _) => Err(Failure::Damaged(without_values(&error.to_string()))),
+    }
+}
+
+/// What serde says, without the list of what it expected and without what was stored, for errors reach logs.
+fn without_values(error: &str) -> String {
+    let said = error.split(", expected").next().unwrap_or_default();
+    if said.contains('"') { "a value of another kind".to_owned() } else { said.to_owned() }
+}
+
+/// The elements of an array, each as it is written.
+pub(crate) fn split(what: impl Display, blob: &[u8]) -> Result<Vec<&[u8]>, StoreError> {
+    try_split(blob).ok_or_else(|| StoreError::Damaged(format!("{what} is no list")))
+}
+
+fn try_split(blob: &[u8]) -> Option<Vec<&[u8]>> {
+    // MessagePack's three ways of beginning an array.
+    let (count, mut rest) = match blob {
+        [head @ 0x90..=0x9f, rest @ ..] => (usize::from(head & 0x0f), rest),
+        [0xdc, a, b, rest @ ..] => (usize::from(u16::from_be_bytes([*a, *b])), rest),
+        [0xdd, a, b, c, d, rest @ ..] => (usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).ok()?, rest),
+        _ => return None,
+    };
+    let mut elements = Vec::new();
+    for _ in 0..count {
+        let (element, after) = rest.split_at_checked(length(rest)?)?;
+        elements.push(element);
+        rest = after;
+    }
+    rest.is_empty().then_some(elements)
+}
+
+/// How many bytes the value at the beginning takes; none when it is no MessagePack, or torn.
+fn length(blob: &[u8]) -> Option<usize> {
+    let mut reader = rmp_serde::Deserializer::new(Cursor::new(blob));
+    IgnoredAny::deserialize(&mut reader).ok()?;
+    usize::try_from(reader.position()).ok()
 }
 
 #[cfg(test)]
@@ -44,37 +107,65 @@ mod tests {
     /// Blobs that were written before operators could do anything; the JSON beside each says what they hold.
     #[test]
     fn blobs_of_earlier_versions_are_read() {
-        let journal: Vec<JournalEntry> = decode("it", 1, include_bytes!("golden/journal-1.msgpack")).unwrap();
+        let journal: Vec<JournalEntry> = read(include_bytes!("golden/journal-1.msgpack")).unwrap();
         let wanted: Vec<JournalEntry> = serde_json::from_str(include_str!("golden/journal-1.json")).unwrap();
         assert_eq!(journal, wanted);
         assert_eq!(encode("it", &journal).unwrap(), include_bytes!("golden/journal-1.msgpack"), "written as ever");
-        let state: SagaState = decode("it", 1, include_bytes!("golden/state-1.msgpack")).unwrap();
+        let state: SagaState = read(include_bytes!("golden/state-1.msgpack")).unwrap();
         assert_eq!(state, serde_json::from_str(include_str!("golden/state-1.json")).unwrap());
     }
 
     #[test]
     fn an_unknown_format_is_named() {
-        let error = decode::<u8>("position 7 of partition 3", 9, &[0]).unwrap_err();
+        let error = check_format("position 7 of partition 3", 9).unwrap_err();
         assert!(
             matches!(&error, StoreError::Damaged(text) if text.contains("position 7 of partition 3 is written in format 9")),
             "{error}"
         );
     }
 
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct Old {
+        a: u8,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct New {
+        a: u8,
+        #[serde(default)]
+        b: Option<String>,
+    }
+
     #[test]
-    fn fields_may_be_added() {
-        #[derive(Serialize)]
-        struct Old {
-            a: u8,
+    fn a_field_that_was_added_is_read_and_one_that_will_be_is_not_lost() {
+        let old = encode("it", &Old { a: 1 }).unwrap();
+        assert_eq!(read::<New>(&old), Ok(New { a: 1, b: None }));
+        let new = encode("it", &New { a: 1, b: Some("secret".into()) }).unwrap();
+        assert_eq!(read::<Old>(&new), Err(Failure::Newer("the field `b`".into())));
+    }
+
+    #[test]
+    fn what_is_not_known_is_told_from_what_is_torn_and_nothing_stored_is_said() {
+        let blob = encode("it", &"secret").unwrap();
+        assert!(matches!(read::<u8>(&blob), Err(Failure::Newer(said)) if !said.contains("secret")));
+        assert!(matches!(read::<String>(&blob[..3]), Err(Failure::Damaged(said)) if !said.contains("secret")));
+        let fact = encode("it", &std::collections::BTreeMap::from([("ship_launched", 1)])).unwrap();
+        let failure = read::<amends_core::event::Fact>(&fact);
+        assert_eq!(failure, Err(Failure::Newer("unknown variant `ship_launched`".into())));
+    }
+
+    #[test]
+    fn a_list_is_split_into_what_it_was_made_of() {
+        for count in [0, 1, 15, 16, 70_000_usize] {
+            let list: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+            let blob = encode("it", &list).unwrap();
+            let elements: Vec<String> = split("it", &blob).unwrap().into_iter().map(|raw| read(raw).unwrap()).collect();
+            assert_eq!(elements, list);
+            assert!(split("it", &[&blob[..], &[0xc0]].concat()).is_err(), "more than the list");
         }
-        #[derive(serde::Deserialize)]
-        struct New {
-            a: u8,
-            #[serde(default)]
-            b: Option<String>,
+        for torn in [&[][..], &[0x80], &[0x92, 1], &[0xdc, 0], &[0x91, 0xc1]] {
+            assert!(split("it", torn).is_err(), "{torn:?}");
         }
-        let new: New = decode("it", i64::from(FORMAT), &encode("it", &Old { a: 1 }).unwrap()).unwrap();
-        assert_eq!((new.a, new.b), (1, None));
     }
 
     #[test]

@@ -5,13 +5,15 @@
 //! | `journal` | `[partition, position]` | one committed batch; its entries are one MessagePack blob. The only truth; `CREATE` on its id is the fence |
 //! | `saga` | the saga's id | one row per saga as of the last projection: columns to search by, the state as a blob |
 //! | `checkpoint` | the partition | the position up to which `saga` holds everything |
+//! | `parked` | `[partition, saga]` | positions before the checkpoint that no row contains: an owner could not read them |
 //! | `deployment` | `main` | the number of partitions |
 //!
 //! A saga's row carries `keys`, one for each question that lists ask (`*`, `s/<status>`, `d/<definition>`, `sd/…`, `t/<tag>`, `st/…`, and
 //! `u/<partition>` while it is unsettled), and `rank`, which sorts newest first. One index over both answers every list and the
 //! recovery with a bounded scan, however many sagas there are.
 //!
-//! Blobs say in which `format` they are written. What this version does not know is [`StoreError::Damaged`], by name, never a guess.
+//! Blobs say in which `format` they are written. A saga of which a row or an entry says what this version does not know (a fact, a field)
+//! is handed over by name as unread and left alone; what cannot be taken apart at all is [`StoreError::Damaged`], never a guess.
 //!
 //! [`StoreError::Damaged`]: amends_engine::ports::StoreError::Damaged
 //!
@@ -35,6 +37,7 @@ mod codec;
 mod deployment;
 mod journal;
 mod list;
+mod park;
 mod project;
 mod recover;
 mod rows;

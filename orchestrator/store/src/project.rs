@@ -53,19 +53,17 @@ pub(crate) async fn project(
     let mut attempt = 1;
     loop {
         match try_project(database, partition, checkpoint, &rows).await {
-            Ok(stored) if stored.epoch > checkpoint.epoch => {
-                return Err(StoreError::Fenced {
-                    partition,
-                    position: stored.position,
-                    owner: LATER_OWNER.to_owned(),
-                    epoch: stored.epoch,
-                });
-            }
+            Ok(stored) if stored.epoch > checkpoint.epoch => return Err(fenced(partition, stored)),
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::Conflict && attempt < PROJECT_ATTEMPTS_MAX => attempt += 1,
             Err(error) => return Err(unavailable("projecting sagas", &error)),
         }
     }
+}
+
+/// An owner of a later epoch has moved the checkpoint.
+pub(crate) fn fenced(partition: PartitionId, stored: Checkpoint) -> StoreError {
+    StoreError::Fenced { partition, position: stored.position, owner: LATER_OWNER.to_owned(), epoch: stored.epoch }
 }
 
 /// What is stored afterwards: a later epoch than the given one when nothing was written.
@@ -88,10 +86,7 @@ async fn try_project(
     }
     let moved = Checkpoint { epoch: checkpoint.epoch, position: checkpoint.position.max(stored.position) };
     // Written even when it stays: two projectors at once then collide here, whatever their rows are.
-    let bindings = json!({"partition": partition, "checkpoint": moved});
-    transaction
-        .query("UPSERT type::record('checkpoint', $partition) CONTENT $checkpoint RETURN NONE", bindings)
-        .await?;
+    write_checkpoint(&transaction, partition, moved).await?;
     transaction.commit().await?;
     Ok(moved)
 }
@@ -103,4 +98,15 @@ pub(crate) async fn stored_checkpoint(
 ) -> Result<Option<Checkpoint>, DatabaseError> {
     let statement = "SELECT epoch, position FROM type::record('checkpoint', $partition)";
     transaction.query(statement, json!({"partition": partition})).await?.take_first(0)
+}
+
+/// Makes two owners at once collide here, whatever else they write.
+pub(crate) async fn write_checkpoint(
+    transaction: &Transaction,
+    partition: PartitionId,
+    checkpoint: Checkpoint,
+) -> Result<(), DatabaseError> {
+    let bindings = json!({"partition": partition, "checkpoint": checkpoint});
+    let statement = "UPSERT type::record('checkpoint', $partition) CONTENT $checkpoint RETURN NONE";
+    transaction.query(statement, bindings).await.map(|_| ())
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use amends_database::{Database, Transaction};
-use amends_engine::ports::{JournalRecord, Recovered, StoreError, StoredSaga};
+use amends_engine::ports::{JournalRecord, Recovered, StoreError, StoredSaga, UnreadSaga};
 use amends_schemas::ids::{PartitionId, SagaId};
 use surrealdb::types::{Array, RecordId, SurrealValue, Variables};
 
 use crate::journal;
 use crate::list::unsettled_key;
+use crate::park;
 use crate::project::stored_checkpoint;
 use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, from_values, saga_id, to_i64};
 use crate::store::unavailable;
@@ -25,9 +26,11 @@ pub(crate) async fn recover(database: &Database, partition: PartitionId) -> Resu
     let snapshot = database.begin().await.map_err(|error| unavailable(doing, &error))?;
     let checkpoint = stored_checkpoint(&snapshot, partition).await.map_err(|error| unavailable(doing, &error))?;
     let checkpoint = checkpoint.map_or(0, |checkpoint| checkpoint.position);
-    let mut sagas = unsettled(&snapshot, partition).await?;
+    let mut read = ReadSagas::default();
+    unsettled(&snapshot, partition, &mut read).await?;
     let tail = tail(&snapshot, partition, checkpoint).await?;
-    settled_since(&snapshot, &tail, &mut sagas).await?;
+    settled_since(&snapshot, &tail, &mut read).await?;
+    let parked = park::parked(&snapshot, partition).await?;
     // It has written nothing; whether cancelling it was answered does not matter.
     let _ = snapshot.cancel().await;
 
@@ -43,14 +46,36 @@ pub(crate) async fn recover(database: &Database, partition: PartitionId) -> Resu
             (record.position, record.epoch)
         }
     };
-    Ok(Recovered { last_position, last_epoch, sagas, tail })
+    Ok(Recovered { last_position, last_epoch, sagas: read.sagas, unread: read.unread, parked, tail })
 }
 
-async fn unsettled(snapshot: &Transaction, partition: PartitionId) -> Result<Vec<StoredSaga>, StoreError> {
+/// Rows as they were found.
+#[derive(Default)]
+struct ReadSagas {
+    sagas: Vec<StoredSaga>,
+    unread: Vec<UnreadSaga>,
+}
+
+impl ReadSagas {
+    fn add(&mut self, row: StateRow) -> Result<(), StoreError> {
+        match row.into_saga() {
+            Ok(saga) => self.sagas.push(saga),
+            Err(StoreError::Unread(saga)) => self.unread.push(*saga),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn ids(&self) -> impl Iterator<Item = SagaId> {
+        let read = self.sagas.iter().map(|saga| saga.state.saga_id);
+        read.chain(self.unread.iter().map(|saga| saga.saga_id))
+    }
+}
+
+async fn unsettled(snapshot: &Transaction, partition: PartitionId, read: &mut ReadSagas) -> Result<(), StoreError> {
     let statement = format!(
         "SELECT {STATE_COLUMNS} FROM saga WHERE keys CONTAINS $key AND rank > $after ORDER BY rank LIMIT {SAGAS_CHUNK}"
     );
-    let mut sagas = Vec::new();
     let mut after = String::new();
     loop {
         let mut bindings = Variables::new();
@@ -62,25 +87,21 @@ async fn unsettled(snapshot: &Transaction, partition: PartitionId) -> Result<Vec
             .and_then(|mut rows| rows.take_values(0))
             .map_err(|error| unavailable("reading unfinished sagas", &error))?;
         let rows: Vec<StateRow> = from_values("saga", values)?;
-        let Some(last) = rows.last() else { return Ok(sagas) };
+        let Some(last) = rows.last() else { return Ok(()) };
         after.clone_from(&last.rank);
         for row in rows {
-            sagas.push(row.into_saga()?);
+            read.add(row)?;
         }
     }
 }
 
 /// Rows may be newer than the checkpoint. A saga that has settled since has facts in the tail which its row already
 /// contains: without the row its new owner would see the end of a story without its beginning.
-async fn settled_since(
-    snapshot: &Transaction,
-    tail: &[JournalRecord],
-    sagas: &mut Vec<StoredSaga>,
-) -> Result<(), StoreError> {
+async fn settled_since(snapshot: &Transaction, tail: &[JournalRecord], read: &mut ReadSagas) -> Result<(), StoreError> {
     let mut missing: BTreeSet<SagaId> =
         tail.iter().flat_map(|record| record.entries.iter().map(|entry| entry.saga_id)).collect();
-    for saga in sagas.iter() {
-        missing.remove(&saga.state.saga_id);
+    for saga_id in read.ids() {
+        missing.remove(&saga_id);
     }
     let statement = format!("SELECT {STATE_COLUMNS} FROM $ids");
     let ids: Vec<RecordId> = missing.into_iter().map(saga_id).collect();
@@ -93,7 +114,7 @@ async fn settled_since(
             .and_then(|mut rows| rows.take_values(0))
             .map_err(|error| unavailable("reading sagas of the journal", &error))?;
         for row in from_values::<StateRow>("saga", values)? {
-            sagas.push(row.into_saga()?);
+            read.add(row)?;
         }
     }
     Ok(())

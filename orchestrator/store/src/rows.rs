@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use amends_core::definition::DefinitionRef;
 use amends_core::state::SagaState;
-use amends_engine::ports::{JournalEntry, JournalRecord, StoreError, StoredSaga};
+use amends_engine::ports::{JournalEntry, JournalRecord, StoreError, StoredSaga, UnreadEntry, UnreadSaga};
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::saga::{SagaStatus, SagaSummary};
 use serde::{Deserialize, Serialize};
 use surrealdb::types::{Array, Bytes, Datetime, RecordId, RecordIdKey, SurrealValue, Value};
 
-use crate::codec::{self, FORMAT};
+use crate::codec::{self, FORMAT, Failure};
 use crate::list::{keys_of, rank_of};
 
 /// The columns that [`JournalRow`] reads.
@@ -94,6 +95,48 @@ struct SagaBlob {
     positions: Vec<u64>,
 }
 
+/// As much of it as every version writes alike.
+#[derive(Deserialize)]
+struct PinnedBlob {
+    state: Pinned,
+}
+
+#[derive(Deserialize)]
+struct Pinned {
+    definition: DefinitionRef,
+}
+
+/// As much of an entry.
+#[derive(Deserialize)]
+struct EntryHead {
+    saga_id: SagaId,
+}
+
+/// The entries of a record: those that this version knows to the end, and whose the others are.
+fn entries(what: &str, blob: &[u8]) -> Result<(Vec<JournalEntry>, Vec<UnreadEntry>), StoreError> {
+    if let Ok(entries) = codec::read(blob) {
+        return Ok((entries, Vec::new()));
+    }
+    let (mut entries, mut unread) = (Vec::new(), Vec::new());
+    for raw in codec::split(what, blob)? {
+        match codec::read::<JournalEntry>(raw) {
+            Ok(entry) => entries.push(entry),
+            Err(Failure::Newer(why)) => {
+                unread.push(UnreadEntry { saga_id: entry_saga_id(what, raw)?, why: format!("{what} says {why}") });
+            }
+            Err(Failure::Damaged(why)) => return Err(StoreError::Damaged(format!("{what} cannot be read: {why}"))),
+        }
+    }
+    Ok((entries, unread))
+}
+
+/// Which saga an entry is about, whatever else it says.
+pub(crate) fn entry_saga_id(what: &str, raw: &[u8]) -> Result<SagaId, StoreError> {
+    rmp_serde::from_slice::<EntryHead>(raw)
+        .map(|head| head.saga_id)
+        .map_err(|_| StoreError::Damaged(format!("{what} has an entry that names no saga")))
+}
+
 /// The id of a journal record.
 pub(crate) fn journal_id(partition: PartitionId, position: u64) -> Result<RecordId, StoreError> {
     let position = to_i64("a journal position", position)?;
@@ -103,6 +146,21 @@ pub(crate) fn journal_id(partition: PartitionId, position: u64) -> Result<Record
 /// The id of a saga's row.
 pub(crate) fn saga_id(saga_id: SagaId) -> RecordId {
     RecordId::new("saga", saga_id.to_string())
+}
+
+/// The text behind the partition in an id like `[partition, text, …]`.
+pub(crate) fn second_part(id: &RecordId) -> Option<&str> {
+    match &id.key {
+        RecordIdKey::Array(array) => match array.get(1) {
+            Some(Value::String(text)) => Some(text.as_str()),
+            Some(_) | None => None,
+        },
+        RecordIdKey::Number(_)
+        | RecordIdKey::String(_)
+        | RecordIdKey::Uuid(_)
+        | RecordIdKey::Object(_)
+        | RecordIdKey::Range(_) => None,
+    }
 }
 
 /// SurrealDB's integers are signed.
@@ -152,10 +210,11 @@ impl JournalRow {
     pub(crate) fn into_record(self) -> Result<JournalRecord, StoreError> {
         let (partition, position) = self.position()?;
         let what = format!("position {position} of partition {partition}");
-        let entries: Vec<JournalEntry> = codec::decode(&what, self.format, &self.entries)?;
+        codec::check_format(&what, self.format)?;
+        let (entries, unread) = entries(&what, &self.entries)?;
         let epoch =
             u64::try_from(self.epoch).map_err(|_| StoreError::Damaged(format!("{what} has a negative epoch")))?;
-        Ok(JournalRecord { partition, position, epoch, owner: self.owner, at: self.at.into(), entries })
+        Ok(JournalRecord { partition, position, epoch, owner: self.owner, at: self.at.into(), entries, unread })
     }
 }
 
@@ -186,8 +245,20 @@ impl SagaRow {
 impl StateRow {
     pub(crate) fn into_saga(self) -> Result<StoredSaga, StoreError> {
         let saga_id = saga_id_of(&self.id)?;
-        let blob: SagaBlob = codec::decode(format_args!("the row of saga {saga_id}"), self.format, &self.state)?;
-        Ok(StoredSaga { state: blob.state, positions: blob.positions, waiting_for: self.waiting_for })
+        let unread = |definition, why| StoreError::Unread(Box::new(UnreadSaga { saga_id, definition, why }));
+        if self.format != i64::from(FORMAT) {
+            return Err(unread(None, format!("its row is in format {}", self.format)));
+        }
+        match codec::read::<SagaBlob>(&self.state) {
+            Ok(blob) => Ok(StoredSaga { state: blob.state, positions: blob.positions, waiting_for: self.waiting_for }),
+            Err(Failure::Newer(why)) => {
+                let pinned: Option<PinnedBlob> = rmp_serde::from_slice(&self.state).ok();
+                Err(unread(pinned.map(|blob| blob.state.definition), format!("its row says {why}")))
+            }
+            Err(Failure::Damaged(why)) => {
+                Err(StoreError::Damaged(format!("the row of saga {saga_id} cannot be read: {why}")))
+            }
+        }
     }
 }
 

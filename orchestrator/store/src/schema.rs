@@ -14,6 +14,7 @@ const SCHEMA: &str = "
     DEFINE TABLE IF NOT EXISTS journal;
     DEFINE TABLE IF NOT EXISTS checkpoint;
     DEFINE TABLE IF NOT EXISTS saga;
+    DEFINE TABLE IF NOT EXISTS parked;
     DEFINE INDEX IF NOT EXISTS saga_key ON saga FIELDS keys.*, rank;
 ";
 

@@ -1,13 +1,13 @@
 //! The store itself: one method, one file beside this one.
 
 use amends_database::{Database, DatabaseError};
-use amends_engine::ports::{JournalRecord, Recovered, Store, StoreError, StoredSaga};
+use amends_engine::ports::{JournalRecord, ParkedFacts, Recovered, Store, StoreError, StoredSaga};
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_schemas::saga::{ListSagas, Page, SagaSummary};
 use async_trait::async_trait;
 
 use crate::project::Checkpoint;
-use crate::{deployment, journal, list, project, recover, schema};
+use crate::{deployment, journal, list, park, project, recover, schema};
 
 /// The journal and its view in one SurrealDB database, embedded or remote. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -58,6 +58,10 @@ impl Store for SurrealStore {
         sagas: &[StoredSaga],
     ) -> Result<(), StoreError> {
         project::project(&self.database, partition, Checkpoint { epoch, position: checkpoint }, sagas).await
+    }
+
+    async fn park(&self, partition: PartitionId, epoch: u64, parked: &[ParkedFacts]) -> Result<(), StoreError> {
+        park::park(&self.database, partition, epoch, parked).await
     }
 
     async fn load(&self, saga_id: SagaId) -> Result<Option<StoredSaga>, StoreError> {

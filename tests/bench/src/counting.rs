@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use amends_core::event::Fact;
-use amends_engine::ports::{JournalRecord, Recovered, Store, StoreError, StoredSaga};
+use amends_engine::ports::{JournalRecord, ParkedFacts, Recovered, Store, StoreError, StoredSaga};
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_schemas::saga::{ListSagas, Page, SagaSummary};
 use amends_store::SurrealStore;
@@ -97,6 +97,10 @@ impl Store for CountingStore {
     ) -> Result<(), StoreError> {
         self.projection_count.fetch_add(1, Ordering::Relaxed);
         self.inner.project(partition, epoch, checkpoint, sagas).await
+    }
+
+    async fn park(&self, partition: PartitionId, epoch: u64, parked: &[ParkedFacts]) -> Result<(), StoreError> {
+        self.inner.park(partition, epoch, parked).await
     }
 
     async fn load(&self, saga_id: SagaId) -> Result<Option<StoredSaga>, StoreError> {

@@ -42,6 +42,7 @@ pub struct World {
     pub nats: TestNats,
     pub store: Arc<SurrealStore>,
     pub client: Nats,
+    pub database: Database,
     _folder: tempfile::TempDir,
 }
 
@@ -57,9 +58,9 @@ impl World {
         let database = Database::open(&Location::Embedded(folder.path().join("db")), "amends", "orchestrator")
             .await
             .expect("the database opens");
-        let store = Arc::new(SurrealStore::open(database).await.expect("the store opens"));
+        let store = Arc::new(SurrealStore::open(database.clone()).await.expect("the store opens"));
         let client = Nats::connect(&nats_settings(&nats, "test"), PATIENCE).await.expect("NATS is there");
-        Self { nats, store, client, _folder: folder }
+        Self { nats, store, client, database, _folder: folder }
     }
 
     pub fn parts(&self, owner: &str, library: DefinitionLibrary) -> OrchestratorParts {

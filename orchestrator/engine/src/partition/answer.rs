@@ -11,11 +11,11 @@ use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::problem::{Problem, ProblemKind};
 use amends_schemas::saga::{HistoryEntry, SagaView};
 
-use super::decide::definition_missing;
+use super::decide::{definition_missing, record_unread};
 use super::round::After;
 use super::run::Partition;
 use crate::dispatcher::Job;
-use crate::ports::{JournalEntry, Store};
+use crate::ports::{JournalEntry, Store, UnreadSaga};
 
 /// Records read at once for a history; each may hold a whole round of facts.
 const HISTORY_RECORDS_AT_ONCE: usize = 64;
@@ -170,6 +170,12 @@ impl History {
                 tracing::warn!(saga.id = %self.saga_id, %error, "a history cannot be read");
                 Problem::unavailable("store_unavailable", "the database cannot answer")
             })?;
+            if let Some(unread) =
+                records.iter().flat_map(|record| &record.unread).find(|unread| unread.saga_id == self.saga_id)
+            {
+                let (saga_id, why) = (self.saga_id, unread.why.clone());
+                return Err(record_unread(&UnreadSaga { saga_id, definition: None, why }));
+            }
             for entry in records.iter().flat_map(|record| &record.entries) {
                 if entry.saga_id != self.saga_id {
                     continue;

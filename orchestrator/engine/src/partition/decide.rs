@@ -14,6 +14,7 @@ use amends_schemas::saga::{CancelSaga, Cancellation, SagaView, StartSaga};
 use super::memory::Entry;
 use super::round::{After, Round};
 use super::run::Partition;
+use crate::ports::{StoreError, UnreadSaga};
 use crate::request::{Ask, Internal, Origin, Request, Respond};
 
 /// Whether a saga is known, once memory and the projector's queue have been looked at.
@@ -52,6 +53,9 @@ impl Partition {
         if let Some(waiting) = self.loading.get_mut(&saga_id) {
             waiting.push(request);
             return;
+        }
+        if let Some(aside) = self.memory.aside(saga_id) {
+            return request.ask.refuse(record_unread(&aside.saga));
         }
         let here = self.memory.recall(saga_id, &self.library);
         if !here && elsewhere == Elsewhere::Unread {
@@ -131,8 +135,18 @@ impl Partition {
                     }
                     Err(error) => {
                         tracing::warn!(saga.id = %saga_id, %error, "a saga cannot be read from the view");
+                        let problem = match &error {
+                            StoreError::Unread(saga) => record_unread(saga),
+                            StoreError::Unavailable(_)
+                            | StoreError::Fenced { .. }
+                            | StoreError::Damaged(_)
+                            | StoreError::PartitionCount { .. }
+                            | StoreError::Invalid(_) => {
+                                Problem::unavailable("store_unavailable", "the database cannot answer")
+                            }
+                        };
                         for request in waiting {
-                            request.ask.refuse(Problem::unavailable("store_unavailable", "the database cannot answer"));
+                            request.ask.refuse(problem.clone());
                         }
                     }
                 }
@@ -280,6 +294,14 @@ pub(super) fn definition_missing(entry: &Entry) -> Problem {
     Problem::unavailable(
         "definition_missing",
         format!("this orchestrator lacks {} with hash {}", entry.state.definition, entry.state.definition.hash),
+    )
+}
+
+/// The problem of a saga of which a newer version wrote what this one does not know.
+pub(super) fn record_unread(saga: &UnreadSaga) -> Problem {
+    Problem::unavailable(
+        "record_unread",
+        format!("saga {} was written by a newer version of the orchestrator; start one that reads it", saga.saga_id),
     )
 }
 

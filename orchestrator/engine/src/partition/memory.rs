@@ -1,7 +1,7 @@
 //! The sagas a partition has in memory, and which of them the view does not know yet.
 
 use std::collections::hash_map::Entry::Occupied;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use amends_core::definition::{Definition, DefinitionLibrary};
@@ -12,7 +12,7 @@ use amends_schemas::ids::SagaId;
 use amends_schemas::limits::STEPS_MAX;
 use chrono::{DateTime, Utc};
 
-use crate::ports::StoredSaga;
+use crate::ports::{ParkedFacts, StoredSaga, UnreadSaga};
 use crate::status::ParkedSaga;
 
 /// One saga in memory.
@@ -74,6 +74,23 @@ pub(crate) fn stand_in_steps() -> Vec<StepState> {
     vec![StepState::pending(); STEPS_MAX]
 }
 
+/// A saga whose row or facts a newer version wrote: it is in nobody's memory until one that can read them comes.
+#[derive(Debug)]
+pub(crate) struct SetAside {
+    pub(crate) saga: UnreadSaga,
+    /// Positions of its facts that its row does not contain, ascending.
+    pub(crate) positions: Vec<u64>,
+}
+
+impl SetAside {
+    /// Notes one of its facts, unless it is noted.
+    pub(crate) fn note(&mut self, position: u64) {
+        if self.positions.last().is_none_or(|last| *last < position) {
+            self.positions.push(position);
+        }
+    }
+}
+
 /// What the projector is given.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -97,6 +114,8 @@ pub(crate) struct Memory {
     projecting: Option<Arc<Batch>>,
     /// Sagas read back from the view or the projector's queue in this round; they leave again unless something changed.
     visiting: Vec<SagaId>,
+    /// Sagas that this version cannot read.
+    set_aside: BTreeMap<SagaId, SetAside>,
     checkpoint: u64,
 }
 
@@ -119,6 +138,26 @@ impl Memory {
 
     pub(crate) fn insert(&mut self, entry: Entry) {
         self.sagas.insert(entry.state.saga_id, entry);
+    }
+
+    /// Lets a saga go without its row being written: what is known of it here is not all there is.
+    pub(crate) fn set_aside(&mut self, saga: UnreadSaga, positions: Vec<u64>) {
+        self.sagas.remove(&saga.saga_id);
+        self.set_aside.insert(saga.saga_id, SetAside { saga, positions });
+    }
+
+    pub(crate) fn aside(&self, saga_id: SagaId) -> Option<&SetAside> {
+        self.set_aside.get(&saga_id)
+    }
+
+    pub(crate) fn aside_mut(&mut self, saga_id: SagaId) -> Option<&mut SetAside> {
+        self.set_aside.get_mut(&saga_id)
+    }
+
+    /// The facts of sagas set aside.
+    pub(crate) fn facts_aside(&self) -> impl Iterator<Item = ParkedFacts> {
+        let with_facts = self.set_aside.values().filter(|aside| !aside.positions.is_empty());
+        with_facts.map(|aside| ParkedFacts { saga_id: aside.saga.saga_id, positions: aside.positions.clone() })
     }
 
     /// Makes a saga be in memory, from the projector's queue if it is there. `false` when only the view may have it.
@@ -260,18 +299,21 @@ impl Memory {
         }
     }
 
-    /// Sagas whose definition this binary lacks.
+    /// Sagas whose definition this binary lacks, and those it cannot read.
     pub(crate) fn parked(&self) -> Vec<ParkedSaga> {
-        let mut parked: Vec<ParkedSaga> = self
-            .sagas
-            .values()
-            .filter(|entry| entry.definition.is_none())
-            .map(|entry| ParkedSaga {
-                saga_id: entry.state.saga_id,
-                definition: entry.state.definition.to_string(),
-                hash: entry.state.definition.hash.to_string(),
-            })
-            .collect();
+        let lacking = self.sagas.values().filter(|entry| entry.definition.is_none()).map(|entry| ParkedSaga {
+            saga_id: entry.state.saga_id,
+            definition: entry.state.definition.to_string(),
+            hash: entry.state.definition.hash.to_string(),
+            reason: "this binary lacks its definition".to_owned(),
+        });
+        let unread = self.set_aside.values().map(|SetAside { saga, .. }| ParkedSaga {
+            saga_id: saga.saga_id,
+            definition: saga.definition.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string),
+            hash: saga.definition.as_ref().map(|definition| definition.hash.to_string()).unwrap_or_default(),
+            reason: format!("its record was written by a newer version: {}", saga.why),
+        });
+        let mut parked: Vec<ParkedSaga> = lacking.chain(unread).collect();
         parked.sort_by_key(|saga| saga.saga_id);
         parked
     }

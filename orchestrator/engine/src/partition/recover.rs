@@ -12,7 +12,7 @@ use amends_schemas::saga::SagaStatus;
 use chrono::Utc;
 
 use super::memory::{Entry, Memory, stand_in_steps};
-use crate::ports::{JournalEntry, JournalRecord, Store, StoreError};
+use crate::ports::{JournalEntry, JournalRecord, ParkedFacts, Store, StoreError, UnreadEntry, UnreadSaga};
 
 /// What recovery leads to.
 #[derive(Debug)]
@@ -32,6 +32,9 @@ const TAKEOVER_ATTEMPTS_MAX: u32 = 1000;
 /// Records read at once to catch up with an owner that still writes.
 const CATCH_UP_RECORDS: u64 = 16;
 
+/// Records read at once to see whether a parked saga can be read now.
+const PARKED_RECORDS_AT_ONCE: usize = 64;
+
 /// Reads a partition and takes it over. An owner that still writes may be faster to a position; what it wrote there is read
 /// and the next position tried.
 ///
@@ -49,7 +52,12 @@ pub(super) async fn take_over(
     for stored in recovered.sagas {
         memory.insert(Entry::of_stored(stored, library));
     }
+    for saga in recovered.unread {
+        memory.set_aside(saga, Vec::new());
+    }
     let mut replay = Replay { store, library, memory, left: HashMap::new() };
+    let (had_parked, returned) =
+        (!recovered.parked.is_empty(), replay.apply_parked(partition, recovered.parked).await?);
     for record in recovered.tail {
         replay.apply_record(record).await?;
     }
@@ -60,11 +68,12 @@ pub(super) async fn take_over(
         owner: owner.to_owned(),
         at: Utc::now(),
         entries: Vec::new(),
+        unread: Vec::new(),
     };
     let mut attempt = 1;
     loop {
         let fenced = match store.append(&record).await {
-            Ok(()) => return Ok(Taken { memory: replay.memory, position: record.position, epoch: record.epoch }),
+            Ok(()) => break,
             Err(error @ StoreError::Fenced { epoch, .. }) if epoch < record.epoch => error,
             Err(error) => return Err(error),
         };
@@ -74,6 +83,12 @@ pub(super) async fn take_over(
         attempt += 1;
         record.position = replay.catch_up(partition, record.position, record.epoch).await?;
     }
+    // Before the first projection moves the checkpoint past what could not be read.
+    let parked: Vec<ParkedFacts> = replay.memory.facts_aside().chain(returned).collect();
+    if had_parked || !parked.is_empty() {
+        store.park(partition, record.epoch, &parked).await?;
+    }
+    Ok(Taken { memory: replay.memory, position: record.position, epoch: record.epoch })
 }
 
 /// The tail on its way into memory.
@@ -90,6 +105,93 @@ impl Replay<'_> {
         for entry in record.entries {
             self.apply(record.position, entry).await?;
         }
+        for entry in record.unread {
+            self.set_aside(record.position, entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads again what an owner before could not. Handed back is what is in memory now and in no row yet: it stays in the list
+    /// until a later takeover finds it projected.
+    async fn apply_parked(
+        &mut self,
+        partition: PartitionId,
+        parked: Vec<ParkedFacts>,
+    ) -> Result<Vec<ParkedFacts>, StoreError> {
+        let mut returned = Vec::new();
+        for facts in parked {
+            let saga_id = facts.saga_id;
+            if let Some(aside) = self.memory.aside_mut(saga_id) {
+                aside.positions = facts.positions;
+                continue;
+            }
+            let stored = match self.store.load(saga_id).await {
+                Ok(stored) => stored,
+                Err(StoreError::Unread(saga)) => {
+                    self.memory.set_aside(*saga, facts.positions);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let known = stored.as_ref().and_then(|stored| stored.positions.last().copied());
+            if known >= facts.positions.last().copied() {
+                continue;
+            }
+            if let Some(stored) = stored {
+                self.memory.insert(Entry::of_stored(stored, self.library));
+            }
+            self.read_again(partition, &facts).await?;
+            if self.memory.aside(saga_id).is_none() {
+                returned.push(facts);
+            }
+        }
+        Ok(returned)
+    }
+
+    async fn read_again(&mut self, partition: PartitionId, facts: &ParkedFacts) -> Result<(), StoreError> {
+        let mut found = 0;
+        for positions in facts.positions.chunks(PARKED_RECORDS_AT_ONCE) {
+            for record in self.store.records(partition, positions).await? {
+                found += 1;
+                for entry in record.entries.into_iter().filter(|entry| entry.saga_id == facts.saga_id) {
+                    self.apply(record.position, entry).await?;
+                }
+                for entry in record.unread.into_iter().filter(|entry| entry.saga_id == facts.saga_id) {
+                    self.set_aside(record.position, entry).await?;
+                }
+            }
+        }
+        if found < facts.positions.len() {
+            return Err(StoreError::Damaged(format!("records of the parked saga {} are missing", facts.saga_id)));
+        }
+        Ok(())
+    }
+
+    /// Leaves a saga alone of which a newer version wrote a fact, unless its row, which can be read, contains that fact.
+    async fn set_aside(&mut self, position: u64, entry: UnreadEntry) -> Result<(), StoreError> {
+        let UnreadEntry { saga_id, why } = entry;
+        if let Some(aside) = self.memory.aside_mut(saga_id) {
+            aside.note(position);
+            return Ok(());
+        }
+        let stored = match self.store.load(saga_id).await {
+            Ok(stored) => stored,
+            Err(StoreError::Unread(saga)) => {
+                self.memory.set_aside(*saga, vec![position]);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let known = stored.as_ref().and_then(|stored| stored.positions.last().copied()).unwrap_or_default();
+        if position <= known {
+            return Ok(());
+        }
+        let entry = self.memory.get(saga_id);
+        let mut positions: Vec<u64> = entry.map(|entry| entry.positions.clone()).unwrap_or_default();
+        positions.retain(|position| *position > known);
+        positions.push(position);
+        let definition = entry.map(|entry| entry.state.definition.clone());
+        self.memory.set_aside(UnreadSaga { saga_id, definition, why }, positions);
         Ok(())
     }
 
@@ -120,6 +222,10 @@ impl Replay<'_> {
 
     async fn apply(&mut self, position: u64, entry: JournalEntry) -> Result<(), StoreError> {
         let saga_id = entry.saga_id;
+        if let Some(aside) = self.memory.aside_mut(saga_id) {
+            aside.note(position);
+            return Ok(());
+        }
         if self.memory.get(saga_id).is_none() {
             if self.left.get(&saga_id).is_some_and(|known| position <= *known) {
                 return Ok(());
@@ -136,7 +242,14 @@ impl Replay<'_> {
                 self.memory.touch(saga_id, position);
                 return Ok(());
             }
-            let stored = self.store.load(saga_id).await?.ok_or_else(|| {
+            let stored = match self.store.load(saga_id).await {
+                Err(StoreError::Unread(saga)) => {
+                    self.memory.set_aside(*saga, vec![position]);
+                    return Ok(());
+                }
+                stored => stored?,
+            };
+            let stored = stored.ok_or_else(|| {
                 StoreError::Damaged(format!("position {position} is about saga {saga_id}, which is nowhere begun"))
             })?;
             let known = stored.positions.last().copied().unwrap_or_default();

@@ -56,6 +56,7 @@ impl From<StoreError> for Ending {
             StoreError::Fenced { owner, epoch, .. } => Ending::Fenced { by: owner, epoch },
             error @ (StoreError::Unavailable(_)
             | StoreError::Damaged(_)
+            | StoreError::Unread(_)
             | StoreError::PartitionCount { .. }
             | StoreError::Invalid(_)) => Ending::Failed(error),
         }
@@ -125,7 +126,7 @@ impl Partition {
         let parked = taken.memory.parked();
         for saga in &parked {
             tracing::error!(saga.id = %saga.saga_id, saga.definition = saga.definition, hash = saga.hash,
-                "a saga is parked: this binary lacks its definition");
+                "a saga is parked: {}", saga.reason);
         }
         parts.status.update(|status| {
             status.role = Role::Owner;
@@ -248,6 +249,7 @@ impl Partition {
                 owner: self.owner.to_string(),
                 at: round.now,
                 entries: std::mem::take(&mut round.entries),
+                unread: Vec::new(),
             };
             self.append(&record, stop).await?;
             if let Some(error) = fenced {

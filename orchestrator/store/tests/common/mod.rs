@@ -93,6 +93,7 @@ pub fn record(partition: u16, position: u64, epoch: u64, owner: &str) -> Journal
             saga_id: id(u128::from(position)),
             events: vec![Event { at: at(1), fact: started }, Event { at: at(2), fact: Fact::StepSkipped { step: 0 } }],
         }],
+        unread: Vec::new(),
     }
 }
 
