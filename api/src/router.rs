@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 use crate::openapi::{Document, complete};
 use crate::problems::{no_such_method, no_such_route};
 use crate::routes::{
-    definitions, events, invoices, notifications, operate, operations, payments, registrations, sagas, stream,
+    definitions, events, invoices, notifications, operate, operations, payments, registrations, sagas, search, stream,
 };
 use crate::state::Api;
 use crate::telemetry::{bound, observe};
@@ -35,7 +35,9 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(invoices::list_invoices))
         .routes(routes!(invoices::get_invoice))
         .routes(routes!(notifications::list_notifications))
-        .routes(routes!(sagas::start_saga, sagas::list_sagas))
+        .routes(routes!(sagas::start_saga, search::list_sagas))
+        .routes(routes!(search::count_sagas))
+        .routes(routes!(search::get_saga_counts))
         .routes(routes!(sagas::get_saga))
         .routes(routes!(sagas::get_saga_history))
         .routes(routes!(sagas::cancel_saga))

@@ -4,6 +4,7 @@
 //! * [`contract`]: step contracts (`payment.capture@1`) and the registry of those we ship.
 //! * [`command`]: what the orchestrator asks a worker, and what the worker answers.
 //! * [`saga`]: what clients and operators ask of a saga, and how a saga reads.
+//! * [`search`]: which sagas are meant, in a list, a count or a bulk operation.
 //! * [`operate`]: what operators do with a saga by hand, and what a cancel would do.
 //! * [`schedule`]: what starts sagas at given times.
 //! * [`event`]: domain events as CloudEvents.
@@ -26,6 +27,7 @@ pub mod presence;
 pub mod problem;
 pub mod saga;
 pub mod schedule;
+pub mod search;
 pub mod subjects;
 pub mod tax;
 pub mod topology;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::command::{CompensationReason, Operation, StepError};
 use crate::contract::ContractName;
 use crate::ids::{PartitionCount, SagaId};
+use crate::search::{SagaFilter, SagaSort};
 
 /// Asks a partition's owner to start a saga. Sending it again with the same id and body is answered as the first time;
 /// with another body it is a conflict.
@@ -236,18 +237,15 @@ pub struct SagaSummary {
     pub updated_at: DateTime<Utc>,
 }
 
-/// Asks for a page of sagas, newest first.
+/// Asks for a page of sagas.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListSagas {
     /// Only these.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<SagaStatus>,
-    /// Only of this definition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub definition: Option<String>,
-    /// Only with this label.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
+    #[serde(flatten)]
+    pub filter: SagaFilter,
+    /// In which order; newest first unless given.
+    #[serde(default, skip_serializing_if = "SagaSort::is_default")]
+    pub sort: SagaSort,
     /// Where the last page ended; opaque.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -261,7 +259,8 @@ pub struct ListSagas {
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
-    /// Pass it as `cursor` for what follows; absent on the last page.
+    /// Pass it as `cursor` for what follows; absent on the last page. A page may hold less than was asked for and still not be the
+    /// last: then so many sagas were looked at that do not fit that the rest is left to the next question.
     pub next_cursor: Option<String>,
 }
 

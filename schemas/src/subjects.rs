@@ -98,6 +98,13 @@ pub const ORCHESTRATOR_INFO: &str = "amends.orc.info";
 /// Asks any orchestrator for a page of sagas.
 pub const ORCHESTRATOR_LIST: &str = "amends.orc.list";
 
+/// Asks any orchestrator how many sagas a [`SagaFilter`](crate::search::SagaFilter) finds; answered with a
+/// [`SagaCount`](crate::search::SagaCount).
+pub const ORCHESTRATOR_COUNT: &str = "amends.orc.count";
+
+/// Asks any orchestrator for the [`SagaCounts`](crate::search::SagaCounts).
+pub const ORCHESTRATOR_COUNTS: &str = "amends.orc.counts";
+
 /// Asks any orchestrator for the definitions it serves.
 pub const ORCHESTRATOR_DEFINITIONS: &str = "amends.orc.definitions";
 

@@ -4,6 +4,7 @@
 mod contexts;
 mod operate;
 mod sagas;
+mod search;
 
 pub use contexts::{
     AvailabilityDocument, ChargeDocument, CreditNoteDocument, InvoiceDocument, InvoiceLineDocument,
@@ -14,6 +15,7 @@ pub use operate::{CompensationPreviewDocument, OperatedDocument};
 pub use sagas::{
     HistoryEntryDocument, SagaDocument, SagaStatusDocument, SagaSummaryDocument, StepDocument, StepStatusDocument,
 };
+pub use search::{SagaCountDocument, SagaCountsDocument};
 use utoipa::ToSchema;
 
 /// An amount in a currency. Never a float.

@@ -10,4 +10,5 @@ pub mod paging;
 pub mod payments;
 pub mod registrations;
 pub mod sagas;
+pub mod search;
 pub mod stream;

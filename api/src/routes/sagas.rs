@@ -1,25 +1,23 @@
-//! Sagas: asked of the owner of their partition, listed by any orchestrator.
+//! One saga: asked of the owner of its partition.
 
 use amends_schemas::contract::is_plain_name;
 use amends_schemas::ids::SagaId;
 use amends_schemas::limits::{NAME_BYTES_MAX, SAGA_INPUT_BYTES_MAX, TAGS_MAX};
 use amends_schemas::problem::{FieldError, Problem, ProblemKind};
 use amends_schemas::saga::{
-    CancelSaga, Cancellation, HistoryEntry, ListSagas, Page as WirePage, SagaRef, SagaStatus, SagaSummary, SagaView,
-    StartSaga,
+    CancelSaga, Cancellation, HistoryEntry, Page as WirePage, SagaRef, SagaStatus, SagaView, StartSaga,
 };
-use amends_schemas::subjects::{ORCHESTRATOR_LIST, PartitionVerb};
+use amends_schemas::subjects::PartitionVerb;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use crate::documents::{HistoryEntryDocument, Page, SagaDocument, SagaStatusDocument, SagaSummaryDocument};
-use crate::extract::{JsonBody, OptionalJsonBody, PathOf, QueryOf};
+use crate::documents::{HistoryEntryDocument, Page, SagaDocument, SagaStatusDocument};
+use crate::extract::{JsonBody, OptionalJsonBody, PathOf};
 use crate::idempotency::{IdempotencyKey, IdempotencyKeyHeader};
-use crate::problems::{ApiProblem, ProblemDocument};
-use crate::routes::paging::page;
+use crate::problems::ProblemDocument;
 use crate::state::{Api, Outcome, located, ok};
 use crate::validation::check_reason;
 
@@ -53,27 +51,6 @@ pub struct AcceptedSaga {
     /// Always `running`: a repeat under the same key is answered as the first time.
     #[schema(value_type = SagaStatusDocument)]
     pub status: SagaStatus,
-}
-
-/// Which sagas.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct SagaQuery {
-    /// Only with this status.
-    #[param(value_type = Option<SagaStatusDocument>, inline)]
-    status: Option<SagaStatus>,
-    /// Only of this definition.
-    definition: Option<String>,
-    /// Only with this label.
-    tag: Option<String>,
-    /// Short for `status=stuck`.
-    stuck: Option<bool>,
-    /// Where the last page ended.
-    cursor: Option<String>,
-    /// Items on a page, 1 to 200; 50 unless given.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<usize>,
 }
 
 /// Why something is cancelled, and by whom.
@@ -171,28 +148,6 @@ fn check(body: &NewSaga) -> Result<(), Problem> {
         ));
     }
     Ok(())
-}
-
-/// List sagas, newest first.
-#[utoipa::path(get, path = "/v1/sagas", tag = "sagas", params(SagaQuery),
-    responses((status = 200, description = "A page", body = Page<SagaSummaryDocument>)))]
-pub async fn list_sagas(State(api): State<Api>, QueryOf(query): QueryOf<SagaQuery>) -> Outcome {
-    let (cursor, limit) = page(query.cursor, query.limit)?;
-    for (name, value) in [("definition", &query.definition), ("tag", &query.tag)] {
-        if value.as_ref().is_some_and(|value| !is_plain_name(value)) {
-            return Err(ApiProblem::bad_request("invalid_query", format!("{name} is not a name.")));
-        }
-    }
-    let status = match (query.stuck, query.status) {
-        (Some(true), None | Some(SagaStatus::Stuck)) => Some(SagaStatus::Stuck),
-        (Some(true), Some(_)) => {
-            return Err(ApiProblem::bad_request("invalid_query", "stuck=true and another status contradict."));
-        }
-        (Some(false) | None, status) => status,
-    };
-    let question = ListSagas { status, definition: query.definition, tag: query.tag, cursor, limit: Some(limit) };
-    let sagas: WirePage<SagaSummary> = api.asking.orchestrator(ORCHESTRATOR_LIST, &question).await?;
-    ok(sagas)
 }
 
 /// Read a saga.

@@ -26,6 +26,8 @@ const ROUTES: &str = "
     GET /v1/registrations
     GET /v1/registrations/{registration_id}
     GET /v1/sagas
+    GET /v1/sagas/count
+    GET /v1/sagas/counts
     GET /v1/sagas/{saga_id}
     GET /v1/sagas/{saga_id}/compensation-preview
     GET /v1/sagas/{saga_id}/history

@@ -6,7 +6,8 @@ use amends_schemas::ids::{PartitionCount, SagaId};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{SagaStatus, StartSaga};
 use amends_schemas::subjects::{
-    ORCHESTRATOR_DEFINITIONS, ORCHESTRATOR_INFO, ORCHESTRATOR_LIST, PartitionVerb, partition,
+    ORCHESTRATOR_COUNT, ORCHESTRATOR_COUNTS, ORCHESTRATOR_DEFINITIONS, ORCHESTRATOR_INFO, ORCHESTRATOR_LIST,
+    PartitionVerb, partition,
 };
 use serde_json::{Value, json};
 
@@ -118,6 +119,21 @@ async fn lists_carry_their_filters() {
             ("?status=stuck&limit=200", json!({"status": "stuck", "limit": 200})),
             ("?stuck=true", json!({"status": "stuck", "limit": 50})),
             ("?stuck=false&status=running", json!({"status": "running", "limit": 50})),
+            ("?status=stuck,running", json!({"status": ["stuck", "running"], "limit": 50})),
+            ("?sort=-updated", json!({"sort": "-updated", "limit": 50})),
+            ("?sort=-created", json!({"limit": 50})),
+            (
+                "?definition=a&version=2&step=pay&error=card_declined&text=card%20declined&paused=false",
+                json!({"definition": "a", "version": 2, "step": "pay", "error": "card_declined",
+                    "text": "card declined", "paused": false, "limit": 50}),
+            ),
+            ("?tag=a,b&tag_prefix=event_", json!({"tag": ["a", "b"], "tag_prefix": "event_", "limit": 50})),
+            (
+                "?created_from=2026-11-01T00:00:00Z&created_to=2026-11-02T01:00:00%2B01:00&older_than=15m",
+                json!({"created_from": "2026-11-01T00:00:00Z", "created_to": "2026-11-02T00:00:00Z",
+                    "older_than": "900s", "limit": 50}),
+            ),
+            ("?updated_from=2026-11-01T00:00:00Z", json!({"updated_from": "2026-11-01T00:00:00Z", "limit": 50})),
             (
                 "?definition=registration&tag=event_1&cursor=x",
                 json!({"definition": "registration", "tag": "event_1", "cursor": "x", "limit": 50}),
@@ -126,6 +142,49 @@ async fn lists_carry_their_filters() {
             let reply = stage.call("GET", &format!("/v1/sagas{query}"), None).await;
             assert_eq!(reply.status, 200, "{query}: {reply:?}");
             assert_eq!(asked.questions().pop(), Some(question), "{query}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn counts_carry_their_filters_and_what_cannot_be_asked_is_named() {
+    within(async {
+        let stage = Stage::set().await;
+        let asked = stage.play(ORCHESTRATOR_COUNT, |_, _| Some(Ok(json!({"count": 7, "at_least": true})))).await;
+        let reply = stage.call("GET", "/v1/sagas/count?stuck=true&older_than=1h", None).await;
+        assert_eq!((reply.status, reply.body), (200, json!({"count": 7, "at_least": true})));
+        assert_eq!(asked.questions(), [json!({"status": "stuck", "older_than": "3600s"})]);
+        let of_status = json!({"status": "stuck", "count": 2, "paused": 1});
+        let counts = json!({"total": 2, "statuses": [of_status], "complete": true,
+            "definitions": [{"definition": "a", "total": 2, "statuses": [of_status]}]});
+        let answer = counts.clone();
+        stage.play(ORCHESTRATOR_COUNTS, move |_, _| Some(Ok(answer.clone()))).await;
+        let reply = stage.call("GET", "/v1/sagas/counts", None).await;
+        assert_eq!((reply.status, reply.body), (200, counts));
+        for query in [
+            "status=lost",
+            "status=stuck,",
+            "stuck=true&status=running",
+            "definition=No",
+            "version=1",
+            "sort=name",
+            "step=",
+            "text=%2C",
+            "tag=a,B",
+            "tag_prefix=_",
+            "older_than=1w",
+            "created_from=yesterday",
+            "no=1",
+            "created_from=2026-11-02T00:00:00Z&created_to=2026-11-01T00:00:00Z",
+            "limit=0",
+        ] {
+            let reply = stage.call("GET", &format!("/v1/sagas?{query}"), None).await;
+            assert_eq!((reply.status, reply.code()), (400, "invalid_query"), "{query}: {reply:?}");
+        }
+        for query in ["limit=5", "sort=created", "cursor=x"] {
+            let reply = stage.call("GET", &format!("/v1/sagas/count?{query}"), None).await;
+            assert_eq!((reply.status, reply.code()), (400, "invalid_query"), "{query}");
         }
     })
     .await;

@@ -2,10 +2,11 @@
 
 use amends_schemas::ids::SagaId;
 use amends_schemas::operate::{CompensationPreview, Operated, OperatorVerb};
+use amends_schemas::search::{SagaCount, SagaCounts};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::cli::{AuditArgs, ResolveAs, SagaArgs, SagaCommand};
+use crate::cli::{AuditArgs, FilterArgs, ResolveAs, SagaArgs, SagaCommand};
 use crate::client::Client;
 use crate::tree;
 
@@ -16,21 +17,20 @@ use crate::tree;
 pub async fn run(args: &SagaArgs) -> anyhow::Result<()> {
     let client = Client::new(&args.api);
     match &args.command {
-        SagaCommand::List { status, definition, tag, limit } => {
-            let mut query = vec![("limit", limit.to_string())];
-            for (name, value) in [("status", status), ("definition", definition), ("tag", tag)] {
-                if let Some(value) = value {
-                    query.push((name, value.clone()));
-                }
-            }
+        SagaCommand::List { filter, sort, cursor, limit } => {
+            let mut query = filter.given();
+            query.push(("limit", limit.to_string()));
+            query.extend(sort.clone().map(|sort| ("sort", sort)));
+            query.extend(cursor.clone().map(|cursor| ("cursor", cursor)));
             let page = client.sagas(&query).await?;
             for summary in &page.items {
                 println!("{}", tree::summary_line(summary));
             }
-            if page.next_cursor.is_some() {
-                println!("there are more: raise --limit");
+            if let Some(cursor) = page.next_cursor {
+                println!("there may be more: --cursor {cursor}");
             }
         }
+        SagaCommand::Count { filter } => count(&client, filter).await?,
         SagaCommand::Show { saga_id, history } => {
             let saga_id = SagaId(*saga_id);
             print!("{}", tree::saga(&client.saga(saga_id).await?));
@@ -88,6 +88,19 @@ pub async fn run(args: &SagaArgs) -> anyhow::Result<()> {
                 .await?;
         }
     }
+    Ok(())
+}
+
+/// How many sagas a filter finds; without one, how many there are of each definition and status.
+async fn count(client: &Client, filter: &FilterArgs) -> anyhow::Result<()> {
+    let query = filter.given();
+    if query.is_empty() {
+        let counts: SagaCounts = client.get("/v1/sagas/counts", &[]).await?;
+        print!("{}", tree::counts(&counts));
+        return Ok(());
+    }
+    let found: SagaCount = client.get("/v1/sagas/count", &query).await?;
+    println!("{}{}", if found.at_least { "at least " } else { "" }, found.count);
     Ok(())
 }
 

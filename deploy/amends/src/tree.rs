@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use amends_schemas::operate::{CancelPreview, CompensationPreview, Operated, UndoAction};
 use amends_schemas::saga::{HistoryEntry, SagaSummary, SagaView, StepStatus, StepView};
+use amends_schemas::search::{SagaCounts, StatusCount};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// The whole saga: head line, why it waits, its steps.
@@ -71,6 +72,28 @@ pub fn summary_line(summary: &SagaSummary) -> String {
         let _ = write!(line, "  {waiting}");
     }
     line
+}
+
+/// How many sagas there are: a line for each definition, and one for all.
+pub fn counts(counts: &SagaCounts) -> String {
+    let line = |name: &str, total: u64, statuses: &[StatusCount]| {
+        let mut line = format!("{name:<32}  {total:>10}");
+        for of in statuses.iter().filter(|of| of.count > 0) {
+            let _ = write!(line, "  {} {}", of.status.as_str(), of.count);
+            if of.paused > 0 {
+                let _ = write!(line, " ({} paused)", of.paused);
+            }
+        }
+        line.push('\n');
+        line
+    };
+    let each = counts.definitions.iter().map(|of| line(&of.definition, of.total, &of.statuses));
+    let mut text: String = each.collect();
+    text.push_str(&line("all", counts.total, &counts.statuses));
+    if !counts.complete {
+        text.push_str("sagas of earlier versions are still being added\n");
+    }
+    text
 }
 
 /// What an operator's act did, on one line.

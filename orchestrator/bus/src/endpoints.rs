@@ -9,13 +9,16 @@ use amends_nats::Nats;
 use amends_schemas::ids::PartitionCount;
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{DefinitionView, ListSagas, OrchestratorInfo};
+use amends_schemas::search::SagaFilter;
 use amends_schemas::subjects::{
-    ORCHESTRATOR_DEFINITIONS, ORCHESTRATOR_GROUP, ORCHESTRATOR_INFO, ORCHESTRATOR_LIST, ORCHESTRATOR_QUEUES,
-    ORCHESTRATOR_WORKERS,
+    ORCHESTRATOR_COUNT, ORCHESTRATOR_COUNTS, ORCHESTRATOR_DEFINITIONS, ORCHESTRATOR_GROUP, ORCHESTRATOR_INFO,
+    ORCHESTRATOR_LIST, ORCHESTRATOR_QUEUES, ORCHESTRATOR_WORKERS,
 };
 use async_nats::Message;
 use bytes::Bytes;
 use futures::StreamExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use crate::answers::answer;
@@ -55,6 +58,10 @@ enum Served {
     Workers,
     /// What waits.
     Queues,
+    /// How many sagas a filter finds.
+    Count,
+    /// How many sagas there are.
+    Counts,
 }
 
 impl Endpoints {
@@ -72,6 +79,8 @@ impl Endpoints {
             Arc::clone(&shared).serve(ORCHESTRATOR_LIST, Served::List),
             Arc::clone(&shared).serve(ORCHESTRATOR_WORKERS, Served::Workers),
             Arc::clone(&shared).serve(ORCHESTRATOR_QUEUES, Served::Queues),
+            Arc::clone(&shared).serve(ORCHESTRATOR_COUNT, Served::Count),
+            Arc::clone(&shared).serve(ORCHESTRATOR_COUNTS, Served::Counts),
         );
     }
 
@@ -99,34 +108,21 @@ impl Endpoints {
         let Some(reply) = question.reply.clone() else { return };
         let answer = match served {
             Served::Fixed(answer) => answer,
-            Served::List => self.list(&question).await,
             Served::Workers => answer(Ok(self.workers.view(&self.library))),
             Served::Queues => answer(self.queues.measure(&self.nats, &self.library).await),
+            Served::List => match asked::<ListSagas>(&question) {
+                Ok(query) => told(self.store.list(&query).await),
+                Err(malformed) => malformed,
+            },
+            Served::Count => match asked::<SagaFilter>(&question) {
+                Ok(filter) => told(self.store.count(&filter).await),
+                Err(malformed) => malformed,
+            },
+            Served::Counts => told(self.store.counts().await),
         };
         if let Err(error) = self.nats.client().publish(reply, answer).await {
             tracing::debug!(%error, "an answer cannot be published");
         }
-    }
-
-    async fn list(&self, question: &Message) -> Bytes {
-        let query: ListSagas = match serde_json::from_slice(&question.payload) {
-            Ok(query) => query,
-            Err(error) => return answer(Err::<(), _>(Problem::invalid("malformed_request", error.to_string()))),
-        };
-        answer(self.store.list(&query).await.map_err(|error| match error {
-            StoreError::Invalid(message) => Problem::invalid("invalid_list", message),
-            StoreError::Unavailable(_) => {
-                tracing::warn!(%error, "a list cannot be read");
-                Problem::unavailable("store_unavailable", "the database cannot answer")
-            }
-            StoreError::Fenced { .. }
-            | StoreError::Damaged(_)
-            | StoreError::Unread(_)
-            | StoreError::PartitionCount { .. } => {
-                tracing::error!(%error, "a list cannot be read");
-                Problem::internal("list_failed", "the list cannot be read")
-            }
-        }))
     }
 
     fn definitions(&self) -> Vec<DefinitionView> {
@@ -142,4 +138,28 @@ impl Endpoints {
             })
             .collect()
     }
+}
+
+/// A question, or the answer to what is none.
+fn asked<Q: DeserializeOwned>(question: &Message) -> Result<Q, Bytes> {
+    serde_json::from_slice(&question.payload)
+        .map_err(|error| answer(Err::<(), _>(Problem::invalid("malformed_request", error.to_string()))))
+}
+
+/// What the store said.
+fn told<A: Serialize>(answered: Result<A, StoreError>) -> Bytes {
+    answer(answered.map_err(|error| match error {
+        StoreError::Invalid(message) => Problem::invalid("invalid_list", message),
+        StoreError::Unavailable(_) => {
+            tracing::warn!(%error, "sagas cannot be searched");
+            Problem::unavailable("store_unavailable", "the database cannot answer")
+        }
+        StoreError::Fenced { .. }
+        | StoreError::Damaged(_)
+        | StoreError::Unread(_)
+        | StoreError::PartitionCount { .. } => {
+            tracing::error!(%error, "sagas cannot be searched");
+            Problem::internal("list_failed", "the list cannot be read")
+        }
+    }))
 }

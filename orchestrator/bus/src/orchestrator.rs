@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use amends_core::definition::DefinitionLibrary;
 use amends_engine::ports::{Leases, Store, StoreError};
+use amends_engine::rekey::Rekeying;
 use amends_engine::status::EngineStatus;
 use amends_engine::{Engine, EngineParts, EngineSettings};
 use amends_nats::{Nats, NatsError, NatsSettings};
@@ -96,6 +97,7 @@ impl Orchestrator {
             settings: parts.settings,
             owner,
             partition_count,
+            chores: vec![Arc::new(Rekeying { store: Arc::clone(&parts.store), library: Arc::clone(&parts.library) })],
         }));
         let watching = tokio::spawn(Arc::clone(&workers).run(serving.clone()));
         let endpoints = Endpoints {

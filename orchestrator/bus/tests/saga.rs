@@ -10,6 +10,7 @@ use amends_schemas::saga::{
     CancelSaga, Cancellation, DefinitionView, HistoryEntry, ListSagas, OrchestratorInfo, Page, SagaRef, SagaStatus,
     SagaSummary, SagaView,
 };
+use amends_schemas::search::SagaFilter;
 use amends_schemas::subjects::{self, PartitionVerb};
 use amends_test_support::wait::until;
 use common::worker::{Workers, reply, succeed};
@@ -37,7 +38,8 @@ async fn a_saga_goes_through_its_steps_and_can_be_read_at_any_time() {
         assert_eq!(history.last().map(|entry| entry.event.as_str()), Some("saga_completed"));
 
         let listed = until("the saga to be listed as completed", PATIENCE, async || {
-            let question = ListSagas { status: Some(SagaStatus::Completed), ..ListSagas::default() };
+            let filter = SagaFilter { status: vec![SagaStatus::Completed], ..SagaFilter::default() };
+            let question = ListSagas { filter, ..ListSagas::default() };
             let page: Page<SagaSummary> =
                 world.client.ask(subjects::ORCHESTRATOR_LIST.to_owned(), &question, PATIENCE).await.expect("a page");
             page.items.into_iter().next()

@@ -10,6 +10,7 @@
 //! * [`decide`]: an input and the time in, facts and effects out.
 //! * [`preview`]: what a cancel would do now.
 //! * [`schedule`]: what starts sagas at given times.
+//! * [`standing`]: at which steps a saga stands, for whoever searches for it.
 //! * [`view`]: a saga as people read it, with the sentence that says why it is not moving.
 //! * [`surroundings`]: what that sentence says of the world: who serves the contracts a saga waits for.
 
@@ -22,6 +23,7 @@ pub mod evolve;
 pub mod mapping;
 pub mod preview;
 pub mod schedule;
+pub mod standing;
 pub mod state;
 pub mod surroundings;
 pub mod validate;

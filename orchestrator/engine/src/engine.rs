@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::chore::{self, CHORES_PARTITION, Chore};
 use crate::handle::PartitionHandle;
 use crate::partition::{Ending, Partition, PartitionParts};
 use crate::ports::{Hold, Leases, Presence, Store, StoreError, Transport};
@@ -45,6 +46,8 @@ pub struct EngineParts {
     pub owner: String,
     /// As [`Store::establish`] has said.
     pub partition_count: PartitionCount,
+    /// Done by whoever owns [`CHORES_PARTITION`].
+    pub chores: Vec<Arc<dyn Chore>>,
 }
 
 /// Runs every partition whose lease it gets.
@@ -92,6 +95,7 @@ impl Engine {
             settings: Arc::new(parts.settings),
             owner: parts.owner.into(),
             partition_count: parts.partition_count,
+            chores: parts.chores,
             stop: stop.clone(),
         });
         let mut slots = Vec::new();
@@ -164,6 +168,7 @@ struct Shared {
     settings: Arc<EngineSettings>,
     owner: Arc<str>,
     partition_count: PartitionCount,
+    chores: Vec<Arc<dyn Chore>>,
     stop: CancellationToken,
 }
 
@@ -274,12 +279,14 @@ impl Supervisor {
             let (shared, front_stop) = (Arc::clone(&self.shared), front_stop.clone());
             AbortOnDrop(tokio::spawn(async move { shared.front.serve(handle, front_stop).await }))
         };
+        let chores = if self.partition == CHORES_PARTITION { chore::start(&self.shared.chores) } else { Vec::new() };
         // On a task of its own: the loop must not wait for whatever else this one awaits.
         let mut running = AbortOnDrop(tokio::spawn(partition.run(requests, internal, loop_stop.clone())));
         let ended = tokio::select! {
             ended = &mut running.0 => Some(ended),
             () = stop.cancelled() => None,
         };
+        drop(chores);
         self.slot.set_owned(None);
         front_stop.cancel();
         let ended = match ended {
@@ -364,7 +371,7 @@ impl LeaseKeeper {
 }
 
 /// A task that does not outlive whoever started it.
-struct AbortOnDrop<T>(JoinHandle<T>);
+pub(crate) struct AbortOnDrop<T>(pub(crate) JoinHandle<T>);
 
 impl<T> AbortOnDrop<T> {
     async fn done(mut self) {

@@ -8,14 +8,17 @@
 //! * [`Engine`], [`PartitionHandle`]: running partitions and putting requests to them.
 //! * [`request`]: what can be asked of a partition.
 //! * [`status`]: how partitions stand, for readiness.
+//! * [`chore`]: work for a whole deployment that one process at a time does; [`rekey`] is one.
 //! * [`EngineSettings`]: every bound and delay, with its reason.
 
+pub mod chore;
 mod dispatcher;
 mod engine;
 mod handle;
 mod partition;
 pub mod ports;
 mod projector;
+pub mod rekey;
 pub mod request;
 mod settings;
 pub mod status;

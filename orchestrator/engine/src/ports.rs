@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use amends_core::definition::DefinitionRef;
 use amends_core::event::Event;
+use amends_core::standing::Standing;
 use amends_core::state::SagaState;
 use amends_core::surroundings::Surroundings;
 use amends_schemas::command::Command;
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{ListSagas, Page, SagaSummary, SagaView, StartSaga};
+use amends_schemas::search::{SagaCount, SagaCounts, SagaFilter};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -81,7 +83,24 @@ pub struct StoredSaga {
     pub positions: Vec<u64>,
     /// Why it was not moving when it was projected.
     pub waiting_for: Option<String>,
+    /// At which steps it stands: what it is found by. Not read back; whoever writes a saga works it out anew.
+    pub standing: Vec<Standing>,
 }
+
+/// How far bringing the view's rows up to this version has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rekeyed {
+    /// So many rows of this page were of an earlier version; there are more pages.
+    More {
+        /// How many.
+        changed: usize,
+    },
+    /// Every row is of this version.
+    Done,
+}
+
+/// Finds out at which steps a saga stands, which takes its definition.
+pub type StandingOf<'a> = &'a (dyn Fn(&SagaState) -> Vec<Standing> + Send + Sync);
 
 /// What a new owner needs to go on.
 #[derive(Debug, Clone, Default)]
@@ -191,8 +210,25 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Unread`] when a newer version wrote it.
     async fn load(&self, saga_id: SagaId) -> Result<Option<StoredSaga>, StoreError>;
 
-    /// A page of the view, newest first, over all partitions.
+    /// A page of the view over all partitions. What it costs is bounded: a page that would need more than that is short, and has a
+    /// cursor.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for a filter that cannot be, or a cursor of another question.
     async fn list(&self, query: &ListSagas) -> Result<Page<SagaSummary>, StoreError>;
+
+    /// How many sagas of the view a filter finds; at a bounded cost, so that a large number is told as "at least".
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for a filter that cannot be.
+    async fn count(&self, filter: &SagaFilter) -> Result<SagaCount, StoreError>;
+
+    /// How many sagas the view has, by status and by definition.
+    async fn counts(&self) -> Result<SagaCounts, StoreError>;
+
+    /// Brings the next page of rows that an earlier version wrote up to this one, so that they are found by everything that can be
+    /// asked for. Goes on where the last call ended, also in another process; may be called by several at once.
+    async fn rekey(&self, standing: StandingOf<'_>) -> Result<Rekeyed, StoreError>;
 
     /// Records by position, in the order asked for; positions that do not exist are left out.
     async fn records(&self, partition: PartitionId, positions: &[u64]) -> Result<Vec<JournalRecord>, StoreError>;

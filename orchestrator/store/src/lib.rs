@@ -6,11 +6,15 @@
 //! | `saga` | the saga's id | one row per saga as of the last projection: columns to search by, the state as a blob |
 //! | `checkpoint` | the partition | the position up to which `saga` holds everything |
 //! | `parked` | `[partition, saga]` | positions before the checkpoint that no row contains: an owner could not read them |
+//! | `tally` | `[partition, definition, status]` | how many rows of `saga` are such, moved in the transaction that moves them |
+//! | `view` | `main` | how far rows of earlier versions have been brought up to date |
 //! | `deployment` | `main` | the number of partitions |
 //!
-//! A saga's row carries `keys`, one for each question that lists ask (`*`, `s/<status>`, `d/<definition>`, `sd/…`, `t/<tag>`, `st/…`, and
-//! `u/<partition>` while it is unsettled), and `rank`, which sorts newest first. One index over both answers every list and the
-//! recovery with a bounded scan, however many sagas there are.
+//! A saga's row carries `keys`, one for each thing it can be found by (the table in `keys.rs`), and `rank`, which sorts newest first;
+//! `turns` and `turn` are the same for the order of changes, with fewer keys. One index over each pair answers every list, every count
+//! and the recovery by walking along it from a place on: a list picks the key that fewest sagas have, checks the rest of its filter on
+//! what it finds, and stops after a bounded number of rows. Rows say with which `view` version they were written; those of an earlier
+//! one are brought up to date in the background.
 //!
 //! Blobs say in which `format` they are written. A saga of which a row or an entry says what this version does not know (a fact, a field)
 //! is handed over by name as unread and left alone; what cannot be taken apart at all is [`StoreError::Damaged`], never a guess.
@@ -34,14 +38,21 @@
 //! ```
 
 mod codec;
+mod count;
 mod deployment;
 mod journal;
+mod keys;
 mod list;
+mod listed;
 mod park;
 mod project;
+mod question;
 mod recover;
+mod rekey;
 mod rows;
+mod scan;
 mod schema;
 mod store;
+mod tally;
 
 pub use store::SurrealStore;

@@ -1,155 +1,225 @@
-//! Lists of sagas, newest first: by which key they are found, in which order, and from where on.
+//! Lists of sagas: a page in one of the orders, from a place on, at a bounded cost.
 
-use amends_core::state::SagaState;
 use amends_database::Database;
 use amends_engine::ports::StoreError;
 use amends_schemas::cursor;
-use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::limits::{PAGE_DEFAULT, PAGE_MAX};
 use amends_schemas::saga::{ListSagas, Page, SagaSummary};
-use chrono::{DateTime, Utc};
-use surrealdb::types::Variables;
+use amends_schemas::search::SagaSort;
+use chrono::Utc;
 
-use crate::rows::{SUMMARY_COLUMNS, SummaryRow, from_values};
-use crate::store::unavailable;
+use crate::listed::ListedRow;
+use crate::question::{Order, Question, Source};
+use crate::scan::{Scan, is_small};
 
-/// Sorts newest first, and sagas of the same microsecond by id, so that the order is total and never changes.
-pub(crate) fn rank_of(created_at: DateTime<Utc>, saga_id: SagaId) -> String {
-    // Flipping the sign bit makes the order of the bits the order of time; inverting them turns it round.
-    let ascending = created_at.timestamp_micros().cast_unsigned() ^ (1 << 63);
-    format!("{:016x}{:032x}", !ascending, !saga_id.uuid().as_u128())
-}
+/// Rows looked at for one page: with some 10 µs for each a page stays well below 50 ms. A page that is not full by then says where it
+/// ended, and the next one goes on from there.
+pub(crate) const PAGE_ROWS_MAX: usize = 1_000;
 
-/// Every key under which a saga is found.
-pub(crate) fn keys_of(partition: PartitionId, state: &SagaState) -> Vec<String> {
-    let status = state.status.as_str();
-    let definition = &state.definition.name;
-    let mut keys =
-        vec!["*".to_owned(), format!("s/{status}"), format!("d/{definition}"), format!("sd/{status}/{definition}")];
-    for tag in &state.tags {
-        keys.push(format!("t/{tag}"));
-        keys.push(format!("st/{status}/{tag}"));
-    }
-    if !state.is_settled() {
-        keys.push(unsettled_key(partition));
-    }
-    keys
-}
+/// Rows up to which one of several places to look at counts as small; looking at one so small is cheap enough not to look for a smaller.
+const SMALL_ROWS: usize = 200;
 
-/// The key of what a new owner of a partition must load.
-pub(crate) fn unsettled_key(partition: PartitionId) -> String {
-    format!("u/{partition}")
-}
-
-/// The key that narrows a question most. With a tag, the definition is left to a condition on what the key finds: a tag
-/// (a registration, an event) is what few sagas share.
-fn key_of(query: &ListSagas) -> String {
-    match (query.status, &query.definition, &query.tag) {
-        (None, None, None) => "*".to_owned(),
-        (Some(status), None, None) => format!("s/{}", status.as_str()),
-        (None, Some(definition), None) => format!("d/{definition}"),
-        (Some(status), Some(definition), None) => format!("sd/{}/{definition}", status.as_str()),
-        (None, _, Some(tag)) => format!("t/{tag}"),
-        (Some(status), _, Some(tag)) => format!("st/{}/{tag}", status.as_str()),
-    }
-}
-
-/// The statement for a question: one scan of one index, that ends after `$limit` rows.
-fn statement(query: &ListSagas) -> String {
-    let and_definition = match (&query.definition, &query.tag) {
-        (Some(_), Some(_)) => " AND definition = $definition",
-        (Some(_) | None, None) | (None, Some(_)) => "",
-    };
-    format!(
-        "SELECT {SUMMARY_COLUMNS} FROM saga WHERE keys CONTAINS $key AND rank > $after{and_definition} ORDER BY rank LIMIT $limit"
-    )
-}
-
-fn bindings(query: &ListSagas, key: String, after: String, limit: usize) -> Variables {
-    let mut bindings = Variables::new();
-    bindings.insert("key", key);
-    bindings.insert("after", after);
-    bindings.insert("limit", i64::try_from(limit).unwrap_or(i64::MAX));
-    if let (Some(definition), Some(_)) = (&query.definition, &query.tag) {
-        bindings.insert("definition", definition.clone());
-    }
-    bindings
-}
-
-/// A page, newest first. Sagas that are added meanwhile stand before the first page and move nothing.
+/// A page.
 pub(crate) async fn list(database: &Database, query: &ListSagas) -> Result<Page<SagaSummary>, StoreError> {
-    let key = key_of(query);
-    let question = format!("{key}\n{}", query.definition.as_deref().unwrap_or_default());
+    let question = Question::new(&query.filter, Utc::now())?;
+    let asked = question_of(query);
     let after = match &query.cursor {
-        None => String::new(),
-        Some(cursor) => cursor::open(cursor, &question).map(str::to_owned).ok_or_else(|| {
+        None => None,
+        Some(cursor) => Some(cursor::open(cursor, &asked).ok_or_else(|| {
             StoreError::Invalid(
                 "the cursor is not one that a page of this list gave: ask for the first page, without a cursor".into(),
             )
-        })?,
+        })?),
     };
     let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-    // One more than asked for tells whether there is a next page.
-    let values = database
-        .query_values(&statement(query), bindings(query, key, after, limit + 1))
-        .await
-        .and_then(|mut rows| rows.take_values(0))
-        .map_err(|error| unavailable("listing sagas", &error))?;
-    let mut rows: Vec<SummaryRow> = from_values("saga", values)?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| more).map(|last| cursor::seal(&last.rank, &question));
-    let items = rows.into_iter().map(SummaryRow::into_summary).collect::<Result<Vec<_>, _>>()?;
-    Ok(Page { items, next_cursor })
+    let order = Order::of(query.sort);
+    let (start, end) = between(order, question.bounds(query.sort), after);
+    let (rows, rest) = match where_to_look(database, &question, query.sort, &start).await? {
+        Place::Along(source) => {
+            let mut scan = Scan::new(database, order, source, (start, end), limit + 1);
+            along(&mut scan, &question, limit).await?
+        }
+        Place::Sorted(source) => sorted(database, &question, order, source, (&start, &end), limit).await?,
+    };
+    let items = rows.into_iter().map(ListedRow::into_summary).collect::<Result<Vec<_>, _>>()?;
+    Ok(Page { items, next_cursor: rest.map(|place| cursor::seal(&place, &asked)) })
+}
+
+/// What a cursor belongs to: the filter as it was asked, for an age means another time at every page.
+fn question_of(query: &ListSagas) -> String {
+    let filter = serde_json::to_string(&query.filter).unwrap_or_default();
+    format!("{} {filter}", query.sort.as_str())
+}
+
+/// From where to where to walk, both outside.
+fn between(order: Order, (low, high): (String, String), after: Option<&str>) -> (String, String) {
+    let (mut start, end) = if order.forward { (low, high) } else { (high, low) };
+    if let Some(after) = after.filter(|after| order.before(&start, after)) {
+        after.clone_into(&mut start);
+    }
+    (start, end)
+}
+
+/// Where a page is to be found.
+enum Place {
+    /// Walking along an index in its order.
+    Along(Source),
+    /// Among so few rows that all of them can be read and put in order.
+    Sorted(Source),
+}
+
+async fn where_to_look(
+    database: &Database,
+    question: &Question,
+    sort: SagaSort,
+    start: &str,
+) -> Result<Place, StoreError> {
+    if Order::is_of_creation(sort) {
+        return Ok(Place::Along(smallest(database, question, Order::of(sort), start).await?));
+    }
+    let changes = question.source_of_changes();
+    let newest = Order::of(SagaSort::NewestFirst);
+    for source in question.sources().into_iter().filter(|source| *source != changes) {
+        if is_small(database, newest, &source, "", PAGE_ROWS_MAX / source.len()).await? {
+            return Ok(Place::Sorted(source));
+        }
+    }
+    Ok(Place::Along(changes))
+}
+
+/// Of several sources the first that is small; when none is, the first.
+pub(crate) async fn smallest(
+    database: &Database,
+    question: &Question,
+    order: Order,
+    start: &str,
+) -> Result<Source, StoreError> {
+    let mut sources = question.sources();
+    if sources.len() > 1 {
+        for (index, source) in sources.iter().enumerate() {
+            if is_small(database, order, source, start, SMALL_ROWS).await? {
+                return Ok(sources.swap_remove(index));
+            }
+        }
+    }
+    Ok(sources.swap_remove(0))
+}
+
+/// The rows of a page, and where it ended if there may be more.
+type Rows = (Vec<ListedRow>, Option<String>);
+
+async fn along(scan: &mut Scan<'_>, question: &Question, limit: usize) -> Result<Rows, StoreError> {
+    let mut found: Vec<ListedRow> = Vec::new();
+    let mut last = None;
+    let mut looked_at = 0;
+    while let Some((place, row)) = scan.next().await? {
+        if question.matches(&row) {
+            // One more than asked for tells that there is a next page.
+            if found.len() == limit {
+                return Ok((found, last));
+            }
+            found.push(row);
+            last = Some(place);
+        } else if looked_at >= PAGE_ROWS_MAX {
+            return Ok((found, Some(place)));
+        }
+        looked_at += 1;
+    }
+    Ok((found, None))
+}
+
+async fn sorted(
+    database: &Database,
+    question: &Question,
+    order: Order,
+    source: Source,
+    (start, end): (&str, &str),
+    limit: usize,
+) -> Result<Rows, StoreError> {
+    let newest = Order::of(SagaSort::NewestFirst);
+    let everything = between(newest, question.bounds(SagaSort::NewestFirst), None);
+    let mut scan = Scan::new(database, newest, source, everything, PAGE_ROWS_MAX);
+    let mut found: Vec<(String, ListedRow)> = Vec::new();
+    // It was small a moment ago; what has been added since stands in front.
+    while let Some((_, row)) = scan.next().await? {
+        let turn = row.turn()?;
+        if question.matches(&row) && order.before(start, &turn) && order.before(&turn, end) {
+            found.push((turn, row));
+        }
+        if found.len() > 2 * PAGE_ROWS_MAX {
+            break;
+        }
+    }
+    found.sort_by(|(one, _), (other, _)| if order.forward { one.cmp(other) } else { other.cmp(one) });
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().filter(|_| more).map(|(turn, _)| turn.clone());
+    Ok((found.into_iter().map(|(_, row)| row).collect(), last))
 }
 
 #[cfg(test)]
 mod tests {
     use amends_database::Location;
     use amends_schemas::saga::SagaStatus;
-    use chrono::TimeZone;
+    use amends_schemas::search::SagaFilter;
     use surrealdb::types::Value;
 
     use super::*;
+    use crate::rows::LISTED_COLUMNS;
+    use crate::scan::{bindings, statement};
 
-    #[test]
-    fn later_sagas_rank_first() {
-        let (low, high) = (SagaId(uuid::Uuid::from_u128(1)), SagaId(uuid::Uuid::from_u128(2)));
-        let at = |micros| Utc.timestamp_micros(micros).unwrap();
-        assert!(rank_of(at(1_000_001), low) < rank_of(at(1_000_000), high));
-        assert!(rank_of(at(1_000_000), high) < rank_of(at(1_000_000), low));
-        assert!(rank_of(at(0), low) < rank_of(at(-1), low));
-        assert_eq!(rank_of(at(0), low).len(), 48);
-    }
-
-    /// A list of a million sagas is as fast as a list of ten only while this holds.
+    /// A list of a million sagas is as fast as a list of ten only while this holds, together with the bound on how many rows are looked at.
     #[tokio::test(flavor = "multi_thread")]
     async fn every_question_is_one_bounded_scan_of_the_index() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&Location::Embedded(folder.path().join("db")), "amends", "test").await.unwrap();
         crate::schema::define(&database).await.unwrap();
-        let statuses = [None, Some(SagaStatus::Stuck)];
-        let names = [None, Some("registration".to_owned())];
-        let tags = [None, Some("event:1".to_owned())];
-        for status in statuses {
-            for definition in &names {
-                for tag in &tags {
-                    let query = ListSagas {
-                        status,
-                        definition: definition.clone(),
-                        tag: tag.clone(),
-                        cursor: None,
-                        limit: None,
-                    };
-                    let explain = format!("EXPLAIN {}", statement(&query));
-                    let bindings = bindings(&query, key_of(&query), "0".into(), 51);
-                    let plan = database.query_values(&explain, bindings).await.unwrap().take_values(0).unwrap();
-                    let [Value::String(plan)] = &plan[..] else { panic!("{plan:?}") };
-                    assert!(plan.contains("IndexScan") && plan.contains("index: saga_key"), "{query:?}: {plan}");
-                    assert!(plan.contains("MoreThan") && plan.contains("direction: Forward"), "{query:?}: {plan}");
-                    assert!(plan.to_lowercase().contains("limit: ") && !plan.contains("Sort"), "{query:?}: {plan}");
+        for sort in SagaSort::ALL {
+            let order = Order::of(sort);
+            let index = if Order::is_of_creation(sort) { "index: saga_key" } else { "index: saga_turn" };
+            let (bound, direction) =
+                if order.forward { ("MoreThan", "direction: Forward") } else { ("LessThan", "direction: Backward") };
+            for (columns, offset) in [(LISTED_COLUMNS, ""), ("VALUE rank", " START 200")] {
+                let explain = format!("EXPLAIN {}{offset}", statement(order, columns));
+                let bindings = bindings("s/stuck", "0", 51);
+                let plan = database.query_values(&explain, bindings).await.unwrap().take_values(0).unwrap();
+                let [Value::String(plan)] = &plan[..] else { panic!("{plan:?}") };
+                for wanted in ["IndexScan", index, bound, direction, "limit: "] {
+                    assert!(plan.contains(wanted), "{sort:?}: {wanted}: {plan}");
                 }
+                assert!(!plan.contains("Sort") && !plan.contains("Filter"), "{sort:?}: {plan}");
             }
+        }
+    }
+
+    #[test]
+    fn each_criterion_leads_to_keys_that_few_sagas_have() {
+        let filter = SagaFilter::default;
+        let stuck = || vec![SagaStatus::Stuck];
+        for (filter, sources) in [
+            (filter(), "*"),
+            (SagaFilter { status: stuck(), ..filter() }, "s/stuck"),
+            (SagaFilter { status: vec![SagaStatus::Stuck, SagaStatus::Running], ..filter() }, "s/running+s/stuck"),
+            (SagaFilter { definition: Some("a".into()), ..filter() }, "d/a"),
+            (SagaFilter { definition: Some("a".into()), version: Some(2), ..filter() }, "v/a/2"),
+            (
+                SagaFilter { status: stuck(), definition: Some("a".into()), version: Some(2), ..filter() },
+                "sd/stuck/a v/a/2",
+            ),
+            (SagaFilter { status: stuck(), tag: vec!["t".into()], ..filter() }, "st/stuck/t s/stuck"),
+            (SagaFilter { tag: vec!["t".into(), "u".into()], ..filter() }, "t/t t/u"),
+            (SagaFilter { tag_prefix: Some("event_1".into()), ..filter() }, "k/event"),
+            (SagaFilter { tag_prefix: Some("eve".into()), ..filter() }, "*"),
+            (
+                SagaFilter { step: Some("pay".into()), error: Some("no".into()), text: Some("b a".into()), ..filter() },
+                "e/no w/a w/b x/pay",
+            ),
+            (SagaFilter { paused: Some(true), ..filter() }, "p"),
+            (SagaFilter { paused: Some(false), ..filter() }, "*"),
+        ] {
+            let question = Question::new(&filter, Utc::now()).unwrap();
+            let found: Vec<String> = question.sources().iter().map(|source| source.join("+")).collect();
+            assert_eq!(found.join(" "), sources, "{filter:?}");
         }
     }
 }

@@ -9,6 +9,7 @@ use surrealdb::types::{Array, SurrealValue, Value, Variables};
 
 use crate::rows::SagaRow;
 use crate::store::unavailable;
+use crate::tally::{BEFORE, Tally};
 
 /// Rows written by one statement: large enough that parsing and planning do not count, small enough to stay a small message.
 const CHUNK_ROWS: usize = 500;
@@ -19,15 +20,17 @@ const PROJECT_ATTEMPTS_MAX: usize = 8;
 /// The checkpoint does not say who moved it, only in which epoch.
 const LATER_OWNER: &str = "a later owner";
 
-/// Measured against `FOR $row IN $rows { UPSERT … }` in a debug build: half its time for rows that are new, a third for others.
+/// Writes rows, and tells what follows `VALUE` of each of them. Measured against `FOR $row IN $rows { UPSERT … }` in a debug build:
+/// half its time for rows that are new, a third for others.
 const UPSERT: &str = "
     INSERT INTO saga $rows ON DUPLICATE KEY UPDATE
-        rank = $input.rank, keys = $input.keys, partition = $input.partition, settled = $input.settled,
+        rank = $input.rank, keys = $input.keys, turn = $input.turn, turns = $input.turns, view = $input.view,
+        partition = $input.partition, settled = $input.settled,
         definition = $input.definition, version = $input.version, status = $input.status, paused = $input.paused,
         waiting_for = $input.waiting_for, tags = $input.tags,
         created_at = $input.created_at, updated_at = $input.updated_at,
         format = $input.format, state = $input.state
-    RETURN NONE
+    RETURN VALUE
 ";
 
 /// Up to which position the view holds everything, and who said so.
@@ -46,10 +49,7 @@ pub(crate) async fn project(
     checkpoint: Checkpoint,
     sagas: &[StoredSaga],
 ) -> Result<(), StoreError> {
-    let rows = sagas
-        .iter()
-        .map(|saga| SagaRow::new(partition, saga).map(SagaRow::into_value))
-        .collect::<Result<Vec<Value>, _>>()?;
+    let rows = sagas.iter().map(|saga| SagaRow::new(partition, saga)).collect::<Result<Vec<SagaRow>, _>>()?;
     let mut attempt = 1;
     loop {
         match try_project(database, partition, checkpoint, &rows).await {
@@ -71,7 +71,7 @@ async fn try_project(
     database: &Database,
     partition: PartitionId,
     checkpoint: Checkpoint,
-    rows: &[Value],
+    rows: &[SagaRow],
 ) -> Result<Checkpoint, DatabaseError> {
     let transaction = database.begin().await?;
     let stored = stored_checkpoint(&transaction, partition).await?.unwrap_or(checkpoint);
@@ -79,16 +79,27 @@ async fn try_project(
         transaction.cancel().await?;
         return Ok(stored);
     }
-    for chunk in rows.chunks(CHUNK_ROWS) {
-        let mut bindings = Variables::new();
-        bindings.insert("rows", Array::from(chunk.to_vec()).into_value());
-        transaction.query_values(UPSERT, bindings).await?;
-    }
+    upsert(&transaction, rows).await?;
     let moved = Checkpoint { epoch: checkpoint.epoch, position: checkpoint.position.max(stored.position) };
     // Written even when it stays: two projectors at once then collide here, whatever their rows are.
     write_checkpoint(&transaction, partition, moved).await?;
     transaction.commit().await?;
     Ok(moved)
+}
+
+/// Writes rows over those that are there, and moves the counters with them.
+pub(crate) async fn upsert(transaction: &Transaction, rows: &[SagaRow]) -> Result<(), DatabaseError> {
+    let statement = format!("{UPSERT} {BEFORE}");
+    let mut tally = Tally::default();
+    for chunk in rows.chunks(CHUNK_ROWS) {
+        let values: Vec<Value> = chunk.iter().cloned().map(SagaRow::into_value).collect();
+        let mut bindings = Variables::new();
+        bindings.insert("rows", Array::from(values).into_value());
+        let before = transaction.query_values(&statement, bindings).await?.take_values(0)?;
+        before.into_iter().for_each(|row| tally.was(row));
+        chunk.iter().for_each(|row| row.count(&mut tally));
+    }
+    tally.write(transaction).await
 }
 
 /// Up to which position the view holds everything; none before the first projection.

@@ -8,7 +8,7 @@ use amends_schemas::ids::{PartitionId, SagaId};
 use surrealdb::types::{Array, RecordId, SurrealValue, Variables};
 
 use crate::journal;
-use crate::list::unsettled_key;
+use crate::keys::unsettled_key;
 use crate::park;
 use crate::project::stored_checkpoint;
 use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, from_values, saga_id, to_i64};

@@ -1,25 +1,23 @@
 //! How records look in SurrealDB, and their way to and from the engine's types.
 
-use std::collections::BTreeSet;
-
 use amends_core::definition::DefinitionRef;
 use amends_core::state::SagaState;
 use amends_engine::ports::{JournalEntry, JournalRecord, StoreError, StoredSaga, UnreadEntry, UnreadSaga};
 use amends_schemas::ids::{PartitionId, SagaId};
-use amends_schemas::saga::{SagaStatus, SagaSummary};
 use serde::{Deserialize, Serialize};
 use surrealdb::types::{Array, Bytes, Datetime, RecordId, RecordIdKey, SurrealValue, Value};
 
 use crate::codec::{self, FORMAT, Failure};
-use crate::list::{keys_of, rank_of};
+use crate::keys::{VIEW_VERSION, keys_of, rank_of, turns_of};
+use crate::tally::Tally;
 
 /// The columns that [`JournalRow`] reads.
 pub(crate) const JOURNAL_COLUMNS: &str = "id, epoch, owner, at, format, entries";
 /// The columns that [`StateRow`] reads.
 pub(crate) const STATE_COLUMNS: &str = "id, rank, waiting_for, format, state";
-/// The columns that [`SummaryRow`] reads: no blob.
-pub(crate) const SUMMARY_COLUMNS: &str =
-    "id, rank, definition, version, status, paused, waiting_for, tags, created_at, updated_at";
+/// The columns that [`ListedRow`] reads: no blob.
+pub(crate) const LISTED_COLUMNS: &str =
+    "id, rank, keys, definition, version, status, paused, waiting_for, tags, created_at, updated_at";
 
 /// A row of `journal`.
 #[derive(Debug, Clone, PartialEq, SurrealValue)]
@@ -40,6 +38,9 @@ pub(crate) struct SagaRow {
     id: RecordId,
     rank: String,
     keys: Vec<String>,
+    turn: String,
+    turns: Vec<String>,
+    view: i64,
     partition: i64,
     settled: bool,
     definition: String,
@@ -63,22 +64,6 @@ pub(crate) struct StateRow {
     waiting_for: Option<String>,
     format: i64,
     state: Bytes,
-}
-
-/// A row of `saga`, as it is listed.
-#[derive(Debug, Clone, SurrealValue)]
-#[surreal(crate = "surrealdb::types")]
-pub(crate) struct SummaryRow {
-    id: RecordId,
-    pub(crate) rank: String,
-    definition: String,
-    version: i64,
-    status: String,
-    paused: bool,
-    waiting_for: Option<String>,
-    tags: Vec<String>,
-    created_at: Datetime,
-    updated_at: Datetime,
 }
 
 /// What the blob of a saga holds.
@@ -225,7 +210,10 @@ impl SagaRow {
         Ok(Self {
             id: saga_id(state.saga_id),
             rank: rank_of(state.created_at, state.saga_id),
-            keys: keys_of(partition, state),
+            keys: keys_of(partition, state, &saga.standing),
+            turn: rank_of(state.updated_at, state.saga_id),
+            turns: turns_of(state),
+            view: VIEW_VERSION,
             partition: i64::from(partition.0),
             settled: state.is_settled(),
             definition: state.definition.name.to_string(),
@@ -242,6 +230,13 @@ impl SagaRow {
     }
 }
 
+impl SagaRow {
+    /// Adds it to what is counted.
+    pub(crate) fn count(&self, tally: &mut Tally) {
+        tally.is(self.partition, &self.definition, &self.status, self.paused);
+    }
+}
+
 impl StateRow {
     pub(crate) fn into_saga(self) -> Result<StoredSaga, StoreError> {
         let saga_id = saga_id_of(&self.id)?;
@@ -250,7 +245,9 @@ impl StateRow {
             return Err(unread(None, format!("its row is in format {}", self.format)));
         }
         match codec::read::<SagaBlob>(&self.state) {
-            Ok(blob) => Ok(StoredSaga { state: blob.state, positions: blob.positions, waiting_for: self.waiting_for }),
+            Ok(SagaBlob { state, positions }) => {
+                Ok(StoredSaga { state, positions, waiting_for: self.waiting_for, standing: Vec::new() })
+            }
             Err(Failure::Newer(why)) => {
                 let pinned: Option<PinnedBlob> = rmp_serde::from_slice(&self.state).ok();
                 Err(unread(pinned.map(|blob| blob.state.definition), format!("its row says {why}")))
@@ -262,32 +259,7 @@ impl StateRow {
     }
 }
 
-impl SummaryRow {
-    pub(crate) fn into_summary(self) -> Result<SagaSummary, StoreError> {
-        let saga_id = saga_id_of(&self.id)?;
-        let status = SagaStatus::ALL.into_iter().find(|status| status.as_str() == self.status).ok_or_else(|| {
-            StoreError::Damaged(format!(
-                "the row of saga {saga_id} has status {}, which this version does not know",
-                self.status
-            ))
-        })?;
-        let version = u32::try_from(self.version)
-            .map_err(|_| StoreError::Damaged(format!("the row of saga {saga_id} has version {}", self.version)))?;
-        Ok(SagaSummary {
-            saga_id,
-            definition: self.definition,
-            version,
-            status,
-            paused: self.paused,
-            waiting_for: self.waiting_for,
-            tags: self.tags.into_iter().collect::<BTreeSet<_>>(),
-            created_at: self.created_at.into(),
-            updated_at: self.updated_at.into(),
-        })
-    }
-}
-
-fn saga_id_of(id: &RecordId) -> Result<SagaId, StoreError> {
+pub(crate) fn saga_id_of(id: &RecordId) -> Result<SagaId, StoreError> {
     match &id.key {
         RecordIdKey::String(text) => text.parse().ok(),
         RecordIdKey::Number(_)

@@ -16,6 +16,9 @@ const SCHEMA: &str = "
     DEFINE TABLE IF NOT EXISTS saga;
     DEFINE TABLE IF NOT EXISTS parked;
     DEFINE INDEX IF NOT EXISTS saga_key ON saga FIELDS keys.*, rank;
+    DEFINE INDEX IF NOT EXISTS saga_turn ON saga FIELDS turns.*, turn;
+    DEFINE TABLE IF NOT EXISTS tally;
+    DEFINE TABLE IF NOT EXISTS view;
 ";
 
 /// Defines what is missing.

@@ -1,13 +1,14 @@
 //! The store itself: one method, one file beside this one.
 
 use amends_database::{Database, DatabaseError};
-use amends_engine::ports::{JournalRecord, ParkedFacts, Recovered, Store, StoreError, StoredSaga};
+use amends_engine::ports::{JournalRecord, ParkedFacts, Recovered, Rekeyed, StandingOf, Store, StoreError, StoredSaga};
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_schemas::saga::{ListSagas, Page, SagaSummary};
+use amends_schemas::search::{SagaCount, SagaCounts, SagaFilter};
 use async_trait::async_trait;
 
 use crate::project::Checkpoint;
-use crate::{deployment, journal, list, park, project, recover, schema};
+use crate::{count, deployment, journal, list, park, project, recover, rekey, schema, tally};
 
 /// The journal and its view in one SurrealDB database, embedded or remote. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -70,6 +71,18 @@ impl Store for SurrealStore {
 
     async fn list(&self, query: &ListSagas) -> Result<Page<SagaSummary>, StoreError> {
         list::list(&self.database, query).await
+    }
+
+    async fn count(&self, filter: &SagaFilter) -> Result<SagaCount, StoreError> {
+        count::count(&self.database, filter).await
+    }
+
+    async fn counts(&self) -> Result<SagaCounts, StoreError> {
+        tally::counts(&self.database).await
+    }
+
+    async fn rekey(&self, standing: StandingOf<'_>) -> Result<Rekeyed, StoreError> {
+        rekey::rekey(&self.database, standing).await
     }
 
     async fn records(&self, partition: PartitionId, positions: &[u64]) -> Result<Vec<JournalRecord>, StoreError> {

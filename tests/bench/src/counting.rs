@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use amends_core::event::Fact;
-use amends_engine::ports::{JournalRecord, ParkedFacts, Recovered, Store, StoreError, StoredSaga};
+use amends_engine::ports::{JournalRecord, ParkedFacts, Recovered, Rekeyed, StandingOf, Store, StoreError, StoredSaga};
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_schemas::saga::{ListSagas, Page, SagaSummary};
+use amends_schemas::search::{SagaCount, SagaCounts, SagaFilter};
 use amends_store::SurrealStore;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -109,6 +110,18 @@ impl Store for CountingStore {
 
     async fn list(&self, query: &ListSagas) -> Result<Page<SagaSummary>, StoreError> {
         self.inner.list(query).await
+    }
+
+    async fn count(&self, filter: &SagaFilter) -> Result<SagaCount, StoreError> {
+        self.inner.count(filter).await
+    }
+
+    async fn counts(&self) -> Result<SagaCounts, StoreError> {
+        self.inner.counts().await
+    }
+
+    async fn rekey(&self, standing: StandingOf<'_>) -> Result<Rekeyed, StoreError> {
+        self.inner.rekey(standing).await
     }
 
     async fn records(&self, partition: PartitionId, positions: &[u64]) -> Result<Vec<JournalRecord>, StoreError> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use amends_core::definition::{Definition, DefinitionLibrary};
+use amends_core::standing::{Standing, standing};
 use amends_core::state::{SagaState, StepState};
 use amends_core::surroundings::Surroundings;
 use amends_core::view::{contracts_asked, waiting_for};
@@ -50,12 +51,17 @@ impl Entry {
     }
 
     fn to_stored(&self, around: &Surroundings) -> StoredSaga {
-        let waiting_for = self.waiting_for(around);
-        StoredSaga { state: self.state.clone(), positions: self.positions.clone(), waiting_for }
+        let (waiting_for, standing) = (self.waiting_for(around), self.standing());
+        StoredSaga { state: self.state.clone(), positions: self.positions.clone(), waiting_for, standing }
     }
 
     fn into_stored(self, around: &Surroundings) -> StoredSaga {
-        StoredSaga { waiting_for: self.waiting_for(around), state: self.state, positions: self.positions }
+        let (waiting_for, standing) = (self.waiting_for(around), self.standing());
+        StoredSaga { state: self.state, positions: self.positions, waiting_for, standing }
+    }
+
+    fn standing(&self) -> Vec<Standing> {
+        self.definition.as_ref().map(|definition| standing(definition, &self.state)).unwrap_or_default()
     }
 
     fn waiting_for(&self, around: &Surroundings) -> Option<String> {

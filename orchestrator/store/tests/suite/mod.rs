@@ -1,4 +1,5 @@
 //! What the store promises, wherever the database lives.
 
 mod journal;
-mod view;
+mod search;
+pub mod view;

@@ -6,6 +6,7 @@ use crate::common::{check, id, record, saga, store};
 use amends_engine::ports::{Store, StoreError, StoredSaga};
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::saga::{ListSagas, SagaStatus};
+use amends_schemas::search::SagaFilter;
 use amends_store::SurrealStore;
 use anyhow::Result;
 
@@ -133,14 +134,22 @@ fn projectors_of_all_partitions_work_at_once() -> Result<()> {
         for projector in projectors {
             projector.await??;
         }
-        let query = ListSagas { tag: Some("same".into()), ..ListSagas::default() };
+        let query = listed(SagaFilter { tag: vec!["same".into()], ..SagaFilter::default() });
         assert_eq!(all_pages(&store, query, 200).await?.len(), 8 * 5 * 20);
         Ok(())
     })
 }
 
+pub fn listed(filter: SagaFilter) -> ListSagas {
+    ListSagas { filter, ..ListSagas::default() }
+}
+
+fn of_status(status: SagaStatus) -> ListSagas {
+    listed(SagaFilter { status: vec![status], ..SagaFilter::default() })
+}
+
 /// Ids of all pages, in order.
-async fn all_pages(store: &SurrealStore, mut query: ListSagas, limit: usize) -> Result<Vec<SagaId>> {
+pub async fn all_pages(store: &SurrealStore, mut query: ListSagas, limit: usize) -> Result<Vec<SagaId>> {
     query.limit = Some(limit);
     let mut ids = Vec::new();
     loop {
@@ -161,7 +170,7 @@ const NAMES: [&str; 2] = ["registration", "registration-cancellation"];
 fn many() -> Vec<StoredSaga> {
     (0..500)
         .map(|n| {
-            saga(n as u128, STATUSES[n % 3], NAMES[n / 3 % 2], &[["event:1", "event:2"][n % 2], "vip"][..1 + n % 5 / 4])
+            saga(n as u128, STATUSES[n % 3], NAMES[n / 3 % 2], &[["event_1", "event_2"][n % 2], "vip"][..1 + n % 5 / 4])
         })
         .collect()
 }
@@ -174,7 +183,7 @@ fn lists_are_paged_newest_first_for_every_filter() -> Result<()> {
         store.project(P, 1, 1, &sagas).await?;
         for status in [None, Some(SagaStatus::Completed)] {
             for definition in [None, Some("registration")] {
-                for tag in [None, Some("event:2"), Some("vip")] {
+                for tag in [None, Some("event_2"), Some("vip")] {
                     let expected: Vec<SagaId> = sagas
                         .iter()
                         .rev()
@@ -184,19 +193,19 @@ fn lists_are_paged_newest_first_for_every_filter() -> Result<()> {
                         .filter(|state| tag.is_none_or(|tag| state.tags.contains(tag)))
                         .map(|state| state.saga_id)
                         .collect();
-                    let query = ListSagas {
-                        status,
+                    let query = listed(SagaFilter {
+                        status: status.into_iter().collect(),
                         definition: definition.map(Into::into),
-                        tag: tag.map(Into::into),
-                        ..ListSagas::default()
-                    };
+                        tag: tag.map(Into::into).into_iter().collect(),
+                        ..SagaFilter::default()
+                    });
                     assert!(!expected.is_empty());
                     assert_eq!(all_pages(&store, query.clone(), 7).await?, expected, "{query:?}");
                     assert_eq!(all_pages(&store, query, expected.len().min(200)).await?, expected);
                 }
             }
         }
-        let none = ListSagas { tag: Some("nobody".into()), ..ListSagas::default() };
+        let none = listed(SagaFilter { tag: vec!["nobody".into()], ..SagaFilter::default() });
         assert!(all_pages(&store, none, 10).await?.is_empty());
         Ok(())
     })
@@ -240,9 +249,9 @@ fn a_cursor_stands_still_while_sagas_are_added_and_change() -> Result<()> {
         assert_eq!(second.items.iter().map(|item| item.saga_id).collect::<Vec<_>>(), expected);
         assert!(second.items.iter().all(|item| item.status == SagaStatus::Compensated));
 
-        let by_status = ListSagas { status: Some(SagaStatus::Compensated), ..ListSagas::default() };
+        let by_status = of_status(SagaStatus::Compensated);
         assert_eq!(all_pages(&store, by_status, 33).await?, expected, "they are found under the new status");
-        let running = ListSagas { status: Some(SagaStatus::Running), ..ListSagas::default() };
+        let running = of_status(SagaStatus::Running);
         let running = all_pages(&store, running, 33).await?;
         assert!(running.iter().all(|id| !expected.contains(id)), "and no longer under the old one");
         Ok(())
@@ -258,8 +267,7 @@ fn a_cursor_that_was_not_given_is_refused() -> Result<()> {
         let cursor = page.next_cursor.unwrap_or_default();
         let tampered = format!("{}0", &cursor[..cursor.len() - 1]);
         let tampered = if tampered == cursor { format!("{}1", &cursor[..cursor.len() - 1]) } else { tampered };
-        let other_question =
-            ListSagas { status: Some(SagaStatus::Running), cursor: Some(cursor.clone()), ..ListSagas::default() };
+        let other_question = ListSagas { cursor: Some(cursor.clone()), ..of_status(SagaStatus::Running) };
         for query in [
             ListSagas { cursor: Some(tampered), ..ListSagas::default() },
             ListSagas { cursor: Some("x".into()), ..ListSagas::default() },

@@ -1,0 +1,148 @@
+//! By what a saga is found: the keys of its row, and its places in the two orders of lists.
+//!
+//! | key | whose |
+//! |---|---|
+//! | `*` | every saga's |
+//! | `s/<status>`, `d/<definition>`, `sd/<status>/<definition>`, `v/<definition>/<version>` | every saga's |
+//! | `t/<tag>`, `st/<status>/<tag>`, `k/<kind>` | with that tag; the kind of `event_17` is `event` |
+//! | `p` | paused |
+//! | `x/<step>`, `e/<code>`, `w/<word>` | standing at that step, with that error, whose text has that word |
+//! | `u/<partition>` | unsettled: what a new owner of the partition loads |
+
+use amends_core::standing::Standing;
+use amends_core::state::SagaState;
+use amends_schemas::ids::{PartitionId, SagaId};
+use amends_schemas::saga::SagaStatus;
+use amends_schemas::search::words;
+use chrono::{DateTime, Utc};
+
+/// What this version writes into rows to find them by. Rows of an earlier version are brought up to it when they are next projected, and
+/// in the background ([`rekey`](crate::rekey)). A change of what stands in `keys` or `turns` gets the next number.
+pub(crate) const VIEW_VERSION: i64 = 1;
+
+/// The key that every saga has.
+pub(crate) const EVERY: &str = "*";
+
+/// Sorts later times first, and sagas of the same microsecond by id, so that the order is total. Of the time at which a saga was accepted
+/// it never changes.
+pub(crate) fn rank_of(at: DateTime<Utc>, saga_id: SagaId) -> String {
+    format!("{}{:032x}", rank_of_time(at), !saga_id.uuid().as_u128())
+}
+
+/// What the ranks of a microsecond begin with.
+pub(crate) fn rank_of_time(at: DateTime<Utc>) -> String {
+    // Flipping the sign bit makes the order of the bits the order of time; inverting them turns it round.
+    let ascending = at.timestamp_micros().cast_unsigned() ^ (1 << 63);
+    format!("{:016x}", !ascending)
+}
+
+/// Every key under which a saga is found.
+pub(crate) fn keys_of(partition: PartitionId, state: &SagaState, standing: &[Standing]) -> Vec<String> {
+    let definition = &*state.definition.name;
+    let mut keys = turns_of(state);
+    keys.push(of_both(state.status, definition));
+    keys.push(of_version(definition, state.definition.version));
+    for tag in &state.tags {
+        keys.push(of_tag(tag));
+        keys.push(of_status_and_tag(state.status, tag));
+        keys.extend(kind_of(tag).map(of_kind));
+    }
+    if state.paused {
+        keys.push(of_paused());
+    }
+    if !state.is_settled() {
+        keys.push(unsettled_key(partition));
+    }
+    let errors = standing.iter().filter_map(|at| at.error.as_ref());
+    keys.extend(standing.iter().map(|at| of_step(&at.step)));
+    keys.extend(errors.clone().map(|error| of_error(&error.code)));
+    keys.extend(words(errors.flat_map(|error| [&*error.code, &*error.message])).iter().map(|word| of_word(word)));
+    // Several tags of a kind, or branches with the same error: an index entry is there once.
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// The keys under which it has a place in the order of changes. Fewer than of the other order: each change of a saga moves all of them.
+pub(crate) fn turns_of(state: &SagaState) -> Vec<String> {
+    vec![EVERY.to_owned(), of_status(state.status), of_definition(&state.definition.name)]
+}
+
+/// The key of what a new owner of a partition must load.
+pub(crate) fn unsettled_key(partition: PartitionId) -> String {
+    format!("u/{partition}")
+}
+
+pub(crate) fn of_status(status: SagaStatus) -> String {
+    format!("s/{}", status.as_str())
+}
+
+pub(crate) fn of_definition(definition: &str) -> String {
+    format!("d/{definition}")
+}
+
+pub(crate) fn of_both(status: SagaStatus, definition: &str) -> String {
+    format!("sd/{}/{definition}", status.as_str())
+}
+
+pub(crate) fn of_version(definition: &str, version: u32) -> String {
+    format!("v/{definition}/{version}")
+}
+
+pub(crate) fn of_tag(tag: &str) -> String {
+    format!("t/{tag}")
+}
+
+pub(crate) fn of_status_and_tag(status: SagaStatus, tag: &str) -> String {
+    format!("st/{}/{tag}", status.as_str())
+}
+
+/// What stands before the first `_` of a tag, or of how a tag begins.
+pub(crate) fn kind_of(tag: &str) -> Option<&str> {
+    tag.split_once('_').map(|(kind, _)| kind)
+}
+
+pub(crate) fn of_kind(kind: &str) -> String {
+    format!("k/{kind}")
+}
+
+pub(crate) fn of_paused() -> String {
+    "p".to_owned()
+}
+
+pub(crate) fn of_step(step: &str) -> String {
+    format!("x/{step}")
+}
+
+pub(crate) fn of_error(code: &str) -> String {
+    format!("e/{code}")
+}
+
+pub(crate) fn of_word(word: &str) -> String {
+    format!("w/{word}")
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone;
+
+    use super::*;
+
+    #[test]
+    fn later_sagas_rank_first() {
+        let (low, high) = (SagaId(uuid::Uuid::from_u128(1)), SagaId(uuid::Uuid::from_u128(2)));
+        let at = |micros| Utc.timestamp_micros(micros).unwrap();
+        assert!(rank_of(at(1_000_001), low) < rank_of(at(1_000_000), high));
+        assert!(rank_of(at(1_000_000), high) < rank_of(at(1_000_000), low));
+        assert!(rank_of(at(0), low) < rank_of(at(-1), low));
+        assert_eq!(rank_of(at(0), low).len(), 48);
+    }
+
+    #[test]
+    fn the_kind_of_a_tag_is_what_stands_before_its_value() {
+        for (tag, kind) in [("event_17", Some("event")), ("vip", None), ("event_", Some("event")), ("a_b_c", Some("a"))]
+        {
+            assert_eq!(kind_of(tag), kind, "{tag}");
+        }
+    }
+}
