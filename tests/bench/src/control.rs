@@ -20,14 +20,18 @@ pub struct JournalCount {
 }
 
 /// What a process prints when it is ready.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Ready {
     /// From its start until it served.
     pub ready_ms: u64,
+    /// Where it listens, if it took a port of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
 }
 
 /// Prints [`Ready`].
 pub fn say_ready(since: std::time::Instant) {
-    let ready = Ready { ready_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX) };
+    let ready_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let ready = Ready { ready_ms, port: None };
     println!("{}", serde_json::to_string(&ready).expect("plain fields"));
 }

@@ -1,33 +1,26 @@
-//! The closed loop: so many sagas in flight, a new one for each that completes.
+//! The closed loop: so many jobs in flight, a new one for each that completes.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+pub mod ingress;
+pub mod sagas;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use amends_nats::Nats;
-use amends_schemas::ids::{PartitionCount, SagaId};
-use amends_schemas::problem::Answer;
-use amends_schemas::saga::{OrchestratorInfo, SagaRef, SagaStatus, SagaView};
-use amends_schemas::subjects::{self, ORCHESTRATOR_INFO, PartitionVerb};
-use anyhow::{Context, bail, ensure};
-use async_nats::Request;
-use futures::StreamExt;
-use serde::de::IgnoredAny;
-use tokio::sync::oneshot;
+use anyhow::ensure;
+use async_trait::async_trait;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use crate::control::{DONE, JOURNAL, JournalCount};
-use crate::job;
+use crate::control::JournalCount;
+use crate::fsyncs;
 use crate::measurement::{Contender, Journal, Measurement, Percentiles};
 use crate::usage;
-use crate::world::World;
 
-/// Longest a saga may take; nothing here takes seconds unless something is lost.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest a job may take; nothing here takes seconds unless something is lost.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sagas read back after a run, to see that those said to be completed are.
+/// Jobs looked at after a run, to see that those said to be completed are.
 const CHECKED: usize = 50;
 
 /// How a point is measured.
@@ -37,175 +30,139 @@ pub struct Plan {
     pub warm_up: Duration,
     /// Counted.
     pub measured: Duration,
+    /// After it, the loop still going: fsyncs are counted, and nothing is timed.
+    pub fsyncs: Duration,
 }
 
-type Waiting = Arc<Mutex<HashMap<Uuid, oneshot::Sender<Instant>>>>;
-
-/// Starts sagas and learns of their completion.
-pub struct Driver {
-    nats: Nats,
-    partitions: PartitionCount,
-    waiting: Waiting,
+/// One completed job.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// Which.
+    pub id: Uuid,
+    /// The request was sent.
+    pub asked: Instant,
+    /// It was accepted; none where acceptance is not told apart from completion.
+    pub accepted: Option<Instant>,
+    /// It was completed.
+    pub completed: Instant,
 }
 
-/// One completed saga.
-#[derive(Clone, Copy)]
-struct Sample {
-    saga_id: SagaId,
-    asked: Instant,
-    accepted: Instant,
-    completed: Instant,
+/// Whoever can be given jobs.
+#[async_trait]
+pub trait Load: Send + Sync {
+    /// Gives one and waits until it is completed.
+    async fn one(&self) -> anyhow::Result<Sample>;
+
+    /// Sees that what was said to be completed is.
+    async fn check(&self, sample: &Sample) -> anyhow::Result<()>;
+
+    /// The journal's counts so far; none where there is none of ours.
+    async fn journal(&self) -> anyhow::Result<Option<JournalCount>>;
 }
 
-impl Driver {
-    /// Over this connection, to whatever serves there.
-    pub async fn new(nats: Nats) -> anyhow::Result<Arc<Self>> {
-        let info: OrchestratorInfo = nats
-            .ask(ORCHESTRATOR_INFO.to_owned(), &(), PATIENCE)
-            .await
-            .map_err(|problem| anyhow::anyhow!("nobody serves: {problem}"))?;
-        let waiting = Waiting::default();
-        let mut done = nats.client().subscribe(DONE).await?;
-        nats.client().flush().await?;
-        let told = Arc::clone(&waiting);
-        tokio::spawn(async move {
-            while let Some(message) = done.next().await {
-                let now = Instant::now();
-                let mut waiting = told.lock().unwrap_or_else(PoisonError::into_inner);
-                for id in message.payload.chunks_exact(16).filter_map(|bytes| Uuid::from_slice(bytes).ok()) {
-                    if let Some(waiter) = waiting.remove(&id) {
-                        let _ = waiter.send(now);
-                    }
-                }
+/// Keeps `in_flight` jobs going until `until`; all that completed.
+async fn run(load: &Arc<dyn Load>, in_flight: usize, until: Instant) -> anyhow::Result<Vec<Sample>> {
+    let mut loops = JoinSet::new();
+    for _ in 0..in_flight {
+        let load = Arc::clone(load);
+        loops.spawn(async move {
+            let mut samples = Vec::new();
+            while Instant::now() < until {
+                samples.push(load.one().await?);
             }
+            anyhow::Ok(samples)
         });
-        Ok(Arc::new(Self { nats, partitions: info.partition_count, waiting }))
     }
-
-    async fn one(&self) -> anyhow::Result<Sample> {
-        let saga_id = SagaId::generate();
-        let payload = serde_json::to_vec(&job::start(saga_id))?;
-        let subject = subjects::partition(saga_id.partition(self.partitions), PartitionVerb::Start);
-        let (sender, completed) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(saga_id.uuid(), sender);
-        let asked = Instant::now();
-        let request = Request::new().payload(payload.into()).timeout(Some(PATIENCE));
-        let answer = self.nats.client().send_request(subject, request).await?;
-        let accepted = Instant::now();
-        match serde_json::from_slice::<Answer<IgnoredAny>>(&answer.payload)? {
-            Answer::Ok(_) => {}
-            Answer::Error(problem) => bail!("a saga is refused: {problem}"),
-        }
-        let completed = timeout(PATIENCE, completed).await.context("a saga does not complete")??;
-        Ok(Sample { saga_id, asked, accepted, completed })
+    let mut samples = Vec::new();
+    while let Some(ended) = loops.join_next().await {
+        samples.extend(ended??);
     }
-
-    /// Keeps `in_flight` sagas going until `until`; all that completed.
-    async fn run(self: &Arc<Self>, in_flight: usize, until: Instant) -> anyhow::Result<Vec<Sample>> {
-        let mut loops = JoinSet::new();
-        for _ in 0..in_flight {
-            let driver = Arc::clone(self);
-            loops.spawn(async move {
-                let mut samples = Vec::new();
-                while Instant::now() < until {
-                    samples.push(driver.one().await?);
-                }
-                anyhow::Ok(samples)
-            });
-        }
-        let mut samples = Vec::new();
-        while let Some(ended) = loops.join_next().await {
-            samples.extend(ended??);
-        }
-        Ok(samples)
-    }
-
-    async fn check(&self, samples: &[Sample]) -> anyhow::Result<()> {
-        let step = (samples.len() / CHECKED).max(1);
-        for sample in samples.iter().step_by(step) {
-            let subject = subjects::partition(sample.saga_id.partition(self.partitions), PartitionVerb::Get);
-            let view: Result<SagaView, _> =
-                self.nats.ask(subject, &SagaRef { saga_id: sample.saga_id }, PATIENCE).await;
-            let view = view.map_err(|problem| anyhow::anyhow!("a completed saga cannot be read: {problem}"))?;
-            ensure!(view.status == SagaStatus::Completed, "saga {} is not completed", sample.saga_id);
-        }
-        Ok(())
-    }
-
-    /// The journal's counts so far.
-    pub async fn journal(&self) -> anyhow::Result<JournalCount> {
-        let request = Request::new().timeout(Some(PATIENCE));
-        let answer = self.nats.client().send_request(JOURNAL, request).await?;
-        Ok(serde_json::from_slice(&answer.payload)?)
-    }
+    Ok(samples)
 }
 
 /// Measures one point.
 pub async fn measure(
-    world: &World,
-    driver: &Arc<Driver>,
+    load: &Arc<dyn Load>,
+    pids: &[(&'static str, u32)],
     contender: Contender,
     in_flight: usize,
     round: usize,
     plan: Plan,
 ) -> anyhow::Result<Measurement> {
-    let has_engine = contender != Contender::Floor;
-    let journal_before = if has_engine { Some(driver.journal().await?) } else { None };
-    let pids = world.pids();
-    for (_, pid) in &pids {
+    let journal_before = load.journal().await?;
+    for (_, pid) in pids {
         usage::forget_peak(*pid);
     }
     let begin = Instant::now() + plan.warm_up;
     let end = begin + plan.measured;
     let running = tokio::spawn({
-        let driver = Arc::clone(driver);
-        async move { driver.run(in_flight, end).await }
+        let load = Arc::clone(load);
+        async move { run(&load, in_flight, end + plan.fsyncs).await }
     });
-    tokio::time::sleep_until(begin).await;
-    let before = pids.iter().map(|(_, pid)| usage::of(*pid)).collect::<anyhow::Result<Vec<_>>>()?;
-    tokio::time::sleep_until(end).await;
-    let after = pids.iter().map(|(_, pid)| usage::of(*pid)).collect::<anyhow::Result<Vec<_>>>()?;
+    let used = async || pids.iter().map(|(_, pid)| usage::of(*pid)).collect::<anyhow::Result<Vec<_>>>();
+    sleep_until(begin).await;
+    let before = used().await?;
+    sleep_until(end).await;
+    let after = used().await?;
+    let peaks: Vec<f64> = pids.iter().map(|(_, pid)| usage::memory_mib(*pid).1).collect();
+    let fsyncs = fsyncs::per_second(pids, plan.fsyncs).await;
+    let counted_until = Instant::now();
     let all = running.await??;
-    let journal = match journal_before {
-        Some(before) => {
-            driver.check(&all).await?;
-            let after = driver.journal().await?;
-            let each = |before: u64, after: u64| (after - before) as f64 / all.len() as f64;
-            Some(Journal {
-                records: each(before.record_count, after.record_count),
-                projections: each(before.projection_count, after.projection_count),
-                bytes: each(before.entry_bytes, after.entry_bytes),
-            })
-        }
-        None => None,
+
+    let within = |from: Instant, to: Instant| {
+        all.iter().filter(move |sample| sample.completed >= from && sample.completed < to).copied()
     };
-    let counted: Vec<Sample> =
-        all.into_iter().filter(|sample| sample.completed >= begin && sample.completed < end).collect();
+    let counted: Vec<Sample> = within(begin, end).collect();
     ensure!(!counted.is_empty(), "nothing completed within the measured time");
-    let saga_count = counted.len();
-    let by_process = |value: &dyn Fn(usize) -> f64| {
-        pids.iter().enumerate().map(|(place, (name, _))| ((*name).to_owned(), value(place))).collect()
+    let rate_then = within(end, counted_until).count() as f64 / (counted_until - end).as_secs_f64();
+    let each_saga = |value: &dyn Fn(usize) -> f64| {
+        let of = |(place, (name, _)): (usize, &(&'static str, u32))| ((*name).to_owned(), value(place));
+        pids.iter().enumerate().map(of).collect()
     };
-    let milliseconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64() * 1000.0;
+    let saga_count = counted.len();
     Ok(Measurement {
         contender,
         in_flight,
         round,
         saga_count,
         seconds: plan.measured.as_secs_f64(),
-        accepted_to_completed_ms: Percentiles::of(
-            counted.iter().map(|sample| milliseconds(sample.accepted, sample.completed)).collect(),
-        ),
-        asked_to_completed_ms: Percentiles::of(
-            counted.iter().map(|sample| milliseconds(sample.asked, sample.completed)).collect(),
-        ),
-        cpu_seconds: by_process(&|place| {
+        accepted_to_completed_ms: times(&counted, |sample| sample.accepted),
+        asked_to_completed_ms: times(&counted, |sample| Some(sample.asked)).unwrap_or_default(),
+        cpu_seconds: each_saga(&|place| {
             (after[place].cpu_seconds - before[place].cpu_seconds) * 1000.0 / saga_count as f64
         }),
-        peak_memory_mib: by_process(&|place| usage::memory_mib(pids[place].1).1),
-        written_bytes: by_process(&|place| {
+        peak_memory_mib: each_saga(&|place| peaks[place]),
+        written_bytes: each_saga(&|place| {
             (after[place].written_bytes - before[place].written_bytes) as f64 / saga_count as f64
         }),
-        journal,
+        fsyncs: fsyncs
+            .filter(|_| rate_then > 0.0)
+            .map(|rates| rates.into_iter().map(|(name, rate)| (name, rate / rate_then)).collect()),
+        journal: looked_at(load, &all, journal_before).await?,
     })
+}
+
+/// From what `from` picks to completed; none when it picks nothing.
+fn times(samples: &[Sample], from: impl Fn(&Sample) -> Option<Instant>) -> Option<Percentiles> {
+    let time = |sample: &Sample| Some(sample.completed.saturating_duration_since(from(sample)?).as_secs_f64() * 1000.0);
+    let times: Vec<f64> = samples.iter().filter_map(time).collect();
+    (!times.is_empty()).then(|| Percentiles::of(times))
+}
+
+/// Checks some of the jobs, and says what each cost in the journal since `before`.
+async fn looked_at(
+    load: &Arc<dyn Load>,
+    all: &[Sample],
+    before: Option<JournalCount>,
+) -> anyhow::Result<Option<Journal>> {
+    for sample in all.iter().step_by((all.len() / CHECKED).max(1)) {
+        load.check(sample).await?;
+    }
+    let (Some(before), Some(after)) = (before, load.journal().await?) else { return Ok(None) };
+    let each = |before: u64, after: u64| (after - before) as f64 / all.len() as f64;
+    Ok(Some(Journal {
+        records: each(before.record_count, after.record_count),
+        projections: each(before.projection_count, after.projection_count),
+        bytes: each(before.entry_bytes, after.entry_bytes),
+    }))
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use chrono::Utc;
 use serde::{Deserialize, Serialize};
 
-/// The machine and what ran on it.
+/// One sitting: the machine and what ran on it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Machine {
     /// When.
@@ -17,6 +17,10 @@ pub struct Machine {
     pub model: String,
     /// Linux's version.
     pub kernel: String,
+    /// The commit that the sources stood at, with a mark when they were changed since.
+    pub revision: String,
+    /// The compiler.
+    pub compiler: String,
     /// Built with optimisation.
     pub release_build: bool,
     /// Of nats-server.
@@ -38,22 +42,27 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             model: model.trim_start_matches([' ', '\t', ':']).to_owned(),
             kernel: kernel.trim().to_owned(),
+            revision: said(
+                "git",
+                &["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--exclude=*"],
+            ),
+            compiler: said("rustc", &["--version"]),
             release_build: !cfg!(debug_assertions),
             nats_server: amends_nats_server::find::VERSION.to_owned(),
-            load_before: load(),
+            load_before: load_average(),
             load_after: 0.0,
         }
     }
 }
 
 /// The load average of the last minute: well above what the benchmark itself causes when others use the machine too.
-pub fn load() -> f64 {
+pub fn load_average() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or_default()
 }
 
-/// The compiler in use.
-pub fn compiler() -> String {
-    let output = Command::new("rustc").arg("--version").output();
+/// What a program prints, in a line; nothing when there is no such program.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }

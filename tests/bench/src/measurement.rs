@@ -13,16 +13,30 @@ pub enum Contender {
     Engine,
     /// The engine with no-op workers through the SDK, each with a database.
     EngineSdk,
+    /// Restate, a handler that calls four services.
+    RestateServices,
+    /// Restate, a handler with four local steps.
+    RestateLocal,
     /// No engine and no database.
     Floor,
 }
 
 impl Contender {
+    /// Whether it is the peer.
+    pub const fn is_restate(self) -> bool {
+        match self {
+            Contender::RestateServices | Contender::RestateLocal => true,
+            Contender::Engine | Contender::EngineSdk | Contender::Floor => false,
+        }
+    }
+
     /// As it stands in tables.
     pub const fn title(self) -> &'static str {
         match self {
             Contender::Engine => "engine",
             Contender::EngineSdk => "engine, SDK workers with databases",
+            Contender::RestateServices => "Restate, four services",
+            Contender::RestateLocal => "Restate, four local steps",
             Contender::Floor => "floor",
         }
     }
@@ -41,8 +55,8 @@ pub struct Measurement {
     pub saga_count: usize,
     /// The measured time.
     pub seconds: f64,
-    /// From accepted (the answer has arrived) to completed (the message that says so has arrived).
-    pub accepted_to_completed_ms: Percentiles,
+    /// From accepted (the answer has arrived) to completed (the message that says so has arrived); none where they are one answer.
+    pub accepted_to_completed_ms: Option<Percentiles>,
     /// From the request's sending to completed: what a client waits in all.
     pub asked_to_completed_ms: Percentiles,
     /// CPU seconds by process for 1,000 sagas.
@@ -51,6 +65,8 @@ pub struct Measurement {
     pub peak_memory_mib: BTreeMap<String, f64>,
     /// Sent to the disk for one saga by process, bytes.
     pub written_bytes: BTreeMap<String, f64>,
+    /// Calls of `fsync` and `fdatasync` for one saga by process; none where they could not be counted.
+    pub fsyncs: Option<BTreeMap<String, f64>>,
     /// Of the orchestrator's journal; none without an engine.
     pub journal: Option<Journal>,
 }
@@ -96,13 +112,33 @@ impl Percentiles {
     }
 }
 
-/// The middle one, the least and the most.
-pub fn median(mut values: Vec<f64>) -> (f64, f64, f64) {
-    values.sort_unstable_by(f64::total_cmp);
-    let (Some(&least), Some(&most)) = (values.first(), values.last()) else { return Default::default() };
-    let half = values.len() / 2;
-    let middle = if values.len() % 2 == 1 { values[half] } else { (values[half - 1] + values[half]) / 2.0 };
-    (middle, least, most)
+/// The middle value of some rounds, and how far they lie apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// As many are greater as are less.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
+}
+
+impl Spread {
+    /// Of these, in any order; none of none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let (&least, &most) = (values.first()?, values.last()?);
+        let half = values.len() / 2;
+        let median = if values.len() % 2 == 1 { values[half] } else { (values[half - 1] + values[half]) / 2.0 };
+        Some(Self { median, least, most })
+    }
+
+    /// As it stands in a table: the median, and the least and the most when they are told apart by so many digits.
+    pub fn shown(self, digits: usize) -> String {
+        let [median, least, most] = [self.median, self.least, self.most].map(|value| format!("{value:.digits$}"));
+        if least == most { median } else { format!("{median} [{least}–{most}]") }
+    }
 }
 
 #[cfg(test)]
@@ -118,7 +154,9 @@ mod tests {
 
     #[test]
     fn the_median_comes_with_its_spread() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), (2.0, 1.0, 3.0));
-        assert_eq!(median(vec![4.0, 1.0]), (2.5, 1.0, 4.0));
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Some(Spread { median: 2.0, least: 1.0, most: 3.0 }));
+        assert_eq!(Spread::of([4.0, 1.0]).map(|spread| spread.shown(1)).as_deref(), Some("2.5 [1.0–4.0]"));
+        assert_eq!(Spread::of([4.01, 4.02]).map(|spread| spread.shown(1)).as_deref(), Some("4.0"));
+        assert_eq!(Spread::of([]), None);
     }
 }

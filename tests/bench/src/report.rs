@@ -1,5 +1,9 @@
 //! The results, kept as JSON and told as Markdown.
 
+mod cost;
+mod speed;
+mod targets;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -8,14 +12,16 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{Machine, compiler};
-use crate::measurement::{Contender, Measurement, median};
+use crate::machine::Machine;
+use crate::measurement::{Contender, Measurement, Spread};
 
-/// Everything measured in one run.
-#[derive(Debug, Serialize, Deserialize)]
+/// Everything measured, in one sitting or several.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Results {
-    /// Where.
-    pub machine: Machine,
+    /// Where and when, one for each sitting.
+    pub sittings: Vec<Machine>,
+    /// How Restate was set up, if it took part.
+    pub restate: Option<String>,
     /// What.
     pub measurements: Vec<Measurement>,
 }
@@ -31,128 +37,97 @@ impl Results {
     /// Writes `results.json` and `RESULTS.md`.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(folder)?;
-        fs::write(folder.join("results.json"), serde_json::to_string_pretty(self)?)?;
+        fs::write(folder.join("results.json"), serde_json::to_string_pretty(self)? + "\n")?;
         fs::write(folder.join("RESULTS.md"), self.text())?;
         Ok(())
     }
 
+    /// The last round so far.
+    pub fn last_round(&self) -> usize {
+        self.measurements.iter().map(|measurement| measurement.round).max().unwrap_or_default()
+    }
+
+    /// Every point measured, in the order of the tables.
     fn points(&self) -> BTreeSet<(usize, Contender)> {
         self.measurements.iter().map(|measurement| (measurement.in_flight, measurement.contender)).collect()
     }
 
+    /// The rounds of one point.
     fn of(&self, in_flight: usize, contender: Contender) -> Vec<&Measurement> {
         let wanted =
             |measurement: &&Measurement| (measurement.in_flight, measurement.contender) == (in_flight, contender);
         self.measurements.iter().filter(wanted).collect()
     }
 
+    /// One contender's value over another's, round by round: what slows a whole round then changes neither.
+    fn ratio(
+        &self,
+        in_flight: usize,
+        of: Contender,
+        to: Contender,
+        value: impl Fn(&Measurement) -> f64,
+    ) -> Option<Spread> {
+        let by_round = |contender| -> BTreeMap<usize, f64> {
+            self.of(in_flight, contender).into_iter().map(|found| (found.round, value(found))).collect()
+        };
+        let (of, to) = (by_round(of), by_round(to));
+        Spread::of(of.iter().filter_map(|(round, of)| to.get(round).filter(|to| **to > 0.0).map(|to| of / to)))
+    }
+
     /// The report.
     pub fn text(&self) -> String {
-        let mut text = String::new();
+        let mut text = "# Results\n\nWritten by `amends-bench`; raw figures in `results.json`.\n\n".to_owned();
         self.head(&mut text);
-        self.speed(&mut text);
-        self.cost(&mut text);
+        targets::tell(self, &mut text);
+        speed::tell(self, &mut text);
+        cost::tell(self, &mut text);
         text
     }
 
     fn head(&self, text: &mut String) {
-        let machine = &self.machine;
-        let rounds = self.measurements.iter().map(|measurement| measurement.round).max().unwrap_or_default();
-        let build = if machine.release_build {
-            "release build"
-        } else {
-            "**debug build: these figures say that the benchmark runs, not how fast Amends is**"
-        };
-        let _ = write!(
-            text,
-            "# Results\n\nWritten by `amends-bench`; raw figures in `results.json`.\n\n\
-             - {at}, {build}, {compiler}\n\
-             - {cores} cores ({model}), Linux {kernel}; everything measured shares them with the driver. Load average {before} before, \
-             {after} after\n\
-             - nats-server {nats}, one node, JetStream on files as `amends dev` configures it (`sync_interval` of 1 s)\n\
-             - the journal: SurrealDB embedded on SurrealKV with `sync=every`, one fsync for each commit; 8 partitions in one process\n\
-             - {rounds} rounds of each contender, interleaved, each on a new server and new folders; a row is the median of its rounds, \
-             brackets hold the least and the most\n\n\
-             The job: four steps, one after the other, on four workers that do nothing; a closed loop keeps so many sagas in flight. \
-             *Engine* has plain JetStream consumers as workers, in one process beside the orchestrator's; *SDK* the same four as contexts \
-             of the Rust SDK, each with a database and one fsynced transaction for each command; *floor* has a process in the orchestrator's \
-             place that answers and publishes the same messages, and decides and stores nothing. A saga counts as completed when the record \
-             that says so is committed and fsynced.\n\n",
-            at = machine.at,
-            compiler = compiler(),
-            cores = machine.cores,
-            model = machine.model,
-            kernel = machine.kernel,
-            before = machine.load_before,
-            after = machine.load_after,
-            nats = machine.nats_server,
-        );
-    }
-
-    fn speed(&self, text: &mut String) {
-        let _ = write!(
-            text,
-            "## Speed\n\n| in flight | contender | sagas/s | of the floor | accepted→completed p50 / p99 / p99.9 ms | asked→completed p50 / p99 / \
-             p99.9 ms |\n|---|---|---|---|---|---|\n"
-        );
-        for (in_flight, contender) in self.points() {
-            let rounds = self.of(in_flight, contender);
-            let rate = |of: &[&Measurement]| median(of.iter().map(|measurement| measurement.rate()).collect());
-            let (middle, least, most) = rate(&rounds);
-            let floor = rate(&self.of(in_flight, Contender::Floor)).0;
-            let share = if floor > 0.0 { format!("{:.0} %", 100.0 * middle / floor) } else { "–".to_owned() };
-            let latency = |pick: &dyn Fn(&Measurement) -> [f64; 3]| {
-                let at = |place: usize| median(rounds.iter().map(|round| pick(round)[place]).collect()).0;
-                format!("{:.2} / {:.2} / {:.2}", at(0), at(1), at(2))
-            };
-            let accepted = latency(&|round| {
-                let found = round.accepted_to_completed_ms;
-                [found.p50, found.p99, found.p999]
-            });
-            let asked = latency(&|round| {
-                let found = round.asked_to_completed_ms;
-                [found.p50, found.p99, found.p999]
-            });
-            let title = contender.title();
-            let _ = writeln!(
-                text,
-                "| {in_flight} | {title} | {middle:.0} [{least:.0}, {most:.0}] | {share} | {accepted} | {asked} |"
-            );
-        }
-    }
-
-    fn cost(&self, text: &mut String) {
-        let _ = write!(
-            text,
-            "\n## Cost\n\nJournal records are commits, and so fsyncs; commits of the view are one more fsync each, which SurrealKV shares with \
-             whatever else commits at that moment.\n\n| in flight | contender | CPU s per 1,000 sagas | journal records per saga | view commits \
-             per saga | journal bytes per saga | written to disk per saga, KiB | peak memory, MiB |\n|---|---|---|---|---|---|---|---|\n"
-        );
-        for (in_flight, contender) in self.points() {
-            let rounds = self.of(in_flight, contender);
-            let by_process = |pick: &dyn Fn(&Measurement) -> &BTreeMap<String, f64>, factor: f64, digits: usize| {
-                let names: BTreeSet<&String> = rounds.iter().flat_map(|round| pick(round).keys()).collect();
-                let shown = names.into_iter().map(|name| {
-                    let values = rounds.iter().filter_map(|round| pick(round).get(name)).map(|value| value * factor);
-                    format!("{name} {:.digits$}", median(values.collect()).0)
-                });
-                shown.collect::<Vec<_>>().join(", ")
-            };
-            let journal = |pick: &dyn Fn(&crate::measurement::Journal) -> f64, digits: usize| {
-                let values: Vec<f64> = rounds.iter().filter_map(|round| round.journal.as_ref().map(pick)).collect();
-                if values.is_empty() { "–".to_owned() } else { format!("{:.digits$}", median(values).0) }
+        for machine in &self.sittings {
+            let build = if machine.release_build {
+                "release build"
+            } else {
+                "**debug build: these figures say that the benchmark runs, not how fast anything is**"
             };
             let _ = writeln!(
                 text,
-                "| {in_flight} | {} | {} | {} | {} | {} | {} | {} |",
-                contender.title(),
-                by_process(&|round| &round.cpu_seconds, 1.0, 2),
-                journal(&|journal| journal.records, 3),
-                journal(&|journal| journal.projections, 4),
-                journal(&|journal| journal.bytes, 0),
-                by_process(&|round| &round.written_bytes, 1.0 / 1024.0, 1),
-                by_process(&|round| &round.peak_memory_mib, 1.0, 0),
+                "- {}: commit {}, {build}, {}; {} cores ({}), Linux {}; load average {} before, {} after",
+                machine.at,
+                machine.revision,
+                machine.compiler,
+                machine.cores,
+                machine.model,
+                machine.kernel,
+                machine.load_before,
+                machine.load_after,
             );
         }
+        let nats = self.sittings.last().map(|machine| machine.nats_server.as_str()).unwrap_or_default();
+        let restate = self.restate.as_deref().unwrap_or("not measured");
+        let _ = write!(
+            text,
+            "- everything measured shares the cores with the driver that gives it work\n\
+             - {rounds} rounds, the contenders interleaved, each on new servers and new folders; a figure is the median of its rounds, brackets \
+             hold the least and the most; ratios are taken round by round\n\n\
+             The job: four steps, one after the other, that do nothing; a closed loop keeps so many in flight. Everybody gets the same input.\n\n\
+             - *engine*: nats-server {nats}, one node, JetStream on files as `amends dev` configures it (`sync_interval` of 1 s); the orchestrator, 8 \
+             partitions, its journal in an embedded SurrealDB on SurrealKV with `sync=every` (a record is fsynced before anybody is told anything); four \
+             workers as plain JetStream consumers in one more process. A saga is completed when the record that says so is committed.\n\
+             - *engine, SDK workers with databases*: the same with the workers as contexts of the Rust SDK, each with a database and one fsynced \
+             transaction for each command.\n\
+             - *Restate*: {restate}. Handlers and services are one process. Asked through its ingress over HTTP/1.1 with connections kept; completed when \
+             that answers, which is when the handler has ended. *Four services* is what four workers are: the handler calls four services in turn; *four \
+             local steps* is one handler with four `ctx.run`. No idempotency key is given, which spares Restate work that the engine does for each saga.\n\
+             - *floor*: the same nats-server and workers; in the orchestrator's place a process that answers and publishes the same messages, and \
+             decides and stores nothing.\n\n",
+            rounds = self.last_round(),
+        );
     }
+}
+
+/// A cell: what there is, or a dash.
+fn cell(spread: Option<Spread>, digits: usize) -> String {
+    spread.map_or_else(|| "–".to_owned(), |spread| spread.shown(digits))
 }

@@ -1,7 +1,8 @@
-//! One round's surroundings: a nats-server of its own, fresh folders, the contender's processes.
+//! One round's surroundings: servers of its own, fresh folders, the contender's processes.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use amends_nats::Nats;
@@ -12,7 +13,11 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::control::Ready;
+use crate::load::Load;
+use crate::load::ingress::Ingress;
+use crate::load::sagas::Sagas;
 use crate::measurement::Contender;
+use crate::restate;
 use crate::role::connect;
 
 /// How long a process may take to serve: long, because recovery of a large store is one of the things measured.
@@ -26,83 +31,126 @@ pub struct Process {
     pub pid: u32,
     /// What it said when it served.
     pub ready: Ready,
-    _child: Child,
+    child: Child,
 }
 
 impl Process {
-    /// Starts this binary in a role and waits until it serves.
-    pub async fn start(name: &'static str, arguments: &[&str]) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("role")
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let output = child.stdout.take().context("its output is piped")?;
+    /// Starts a program that says [`Ready`] in its first line, and waits for that.
+    pub async fn start(name: &'static str, mut command: Command) -> anyhow::Result<Self> {
+        command.stdout(Stdio::piped());
+        let mut process = Self::spawn(name, command)?;
+        let output = process.child.stdout.take().context("its output is piped")?;
         let mut line = String::new();
         timeout(READY_TIMEOUT, BufReader::new(output).read_line(&mut line)).await.context("it serves in time")??;
         ensure!(!line.is_empty(), "the {name} process ended before it served");
+        process.ready = serde_json::from_str(&line)?;
+        Ok(process)
+    }
+
+    /// Starts any program.
+    pub fn spawn(name: &'static str, mut command: Command) -> anyhow::Result<Self> {
+        let spawned = command.stdin(Stdio::null()).kill_on_drop(true).spawn();
+        let child = spawned.with_context(|| format!("the {name} process does not start"))?;
         let pid = child.id().context("it runs")?;
-        Ok(Self { name, pid, ready: serde_json::from_str(&line)?, _child: child })
+        Ok(Self { name, pid, ready: Ready::default(), child })
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Kills it, as `kill -9` does, and waits until it is gone.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
     }
 }
 
 /// A running contender.
 pub struct World {
-    /// Kept: the server dies with it.
-    pub server: NatsServer,
-    /// The driver's own connection.
-    pub client: Nats,
-    /// All but the server and the driver.
-    pub processes: Vec<Process>,
+    /// All but the broker and the driver.
+    processes: Vec<Process>,
+    broker: Option<Broker>,
+    /// Where it takes jobs, when that is not NATS.
+    ingress: Option<Ingress>,
+    // Last, so that the folder goes after whoever writes into it.
     folder: tempfile::TempDir,
 }
 
+struct Broker {
+    server: NatsServer,
+    /// The driver's own connection.
+    client: Nats,
+}
+
 impl World {
-    /// A server and no contender yet.
-    pub async fn empty() -> anyhow::Result<Self> {
+    /// A nats-server and no contender yet.
+    pub async fn with_broker() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let binary = find_or_fetch(|progress| eprintln!("{progress}")).await?;
         let settings = NatsServerSettings { binary, folder: folder.path().join("nats"), port: None };
         let server = NatsServer::start(settings).await?;
         let client = connect(&server.url(), "driver").await?;
         client.ensure_streams().await?;
-        Ok(Self { server, client, processes: Vec::new(), folder })
+        Ok(Self { processes: Vec::new(), broker: Some(Broker { server, client }), ingress: None, folder })
     }
 
-    /// A contender that serves.
-    pub async fn of(contender: Contender) -> anyhow::Result<Self> {
-        let mut world = Self::empty().await?;
+    /// A contender that serves, and what gives it jobs.
+    pub async fn of(contender: Contender) -> anyhow::Result<(Self, Arc<dyn Load>)> {
+        let mut world = match contender {
+            Contender::Engine | Contender::EngineSdk | Contender::Floor => Self::with_broker().await?,
+            Contender::RestateServices => Self::with_restate("Services").await?,
+            Contender::RestateLocal => Self::with_restate("Local").await?,
+        };
         match contender {
             Contender::Engine => {
                 world.orchestrator().await?;
-                world.worker().await?;
+                world.workers().await?;
             }
             Contender::EngineSdk => {
                 world.orchestrator().await?;
-                let (url, data) = (world.server.url(), path_text(&world.folder.path().join("contexts"))?);
-                world.add("workers", &["sdk-worker", "--nats", &url, "--data", &data]).await?;
+                let data = path_text(&world.folder.path().join("contexts"))?;
+                world.add("workers", "sdk-worker", &["--data", &data]).await?;
             }
             Contender::Floor => {
-                let url = world.server.url();
-                world.add("relay", &["relay", "--nats", &url]).await?;
-                world.worker().await?;
+                world.add("relay", "relay", &[]).await?;
+                world.workers().await?;
             }
+            Contender::RestateServices | Contender::RestateLocal => {}
         }
-        Ok(world)
+        let load: Arc<dyn Load> = match world.ingress.take() {
+            Some(ingress) => Arc::new(ingress),
+            None => Arc::new(world.sagas(contender != Contender::Floor).await?),
+        };
+        Ok((world, load))
+    }
+
+    async fn with_restate(service: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let restate = restate::run::start(folder.path()).await?;
+        let ingress = Some(Ingress::new(&restate.ingress, service)?);
+        Ok(Self { processes: restate.processes, broker: None, ingress, folder })
+    }
+
+    /// Gives sagas to whoever serves.
+    pub async fn sagas(&self, has_engine: bool) -> anyhow::Result<Sagas> {
+        Sagas::new(self.client()?.clone(), has_engine).await
     }
 
     /// Starts the orchestrator; how long until it served, in milliseconds.
     pub async fn orchestrator(&mut self) -> anyhow::Result<u64> {
-        let (url, data) = (self.server.url(), path_text(&self.data())?);
-        self.add("orchestrator", &["orchestrator", "--nats", &url, "--data", &data]).await
+        let data = path_text(&self.data())?;
+        self.add("orchestrator", "orchestrator", &["--data", &data]).await
     }
 
     /// Starts the plain workers.
-    pub async fn worker(&mut self) -> anyhow::Result<u64> {
-        let url = self.server.url();
-        self.add("workers", &["worker", "--nats", &url]).await
+    pub async fn workers(&mut self) -> anyhow::Result<u64> {
+        self.add("workers", "worker", &[]).await
+    }
+
+    /// The driver's own connection to NATS.
+    pub fn client(&self) -> anyhow::Result<&Nats> {
+        Ok(&self.broker.as_ref().context("this contender has NATS")?.client)
     }
 
     /// The orchestrator's database.
@@ -110,16 +158,32 @@ impl World {
         self.folder.path().join("orchestrator")
     }
 
-    /// Every process that counts, by name: the server and the driver too.
+    /// Every process that counts, by name: the broker and the driver too.
     pub fn pids(&self) -> Vec<(&'static str, u32)> {
         let mut pids: Vec<_> = self.processes.iter().map(|process| (process.name, process.pid)).collect();
-        pids.extend(self.server.process_id().map(|pid| ("nats-server", pid)));
+        let broker = self.broker.as_ref().and_then(|broker| broker.server.process_id());
+        pids.extend(broker.map(|pid| ("nats-server", pid)));
         pids.push(("driver", std::process::id()));
         pids
     }
 
-    async fn add(&mut self, name: &'static str, arguments: &[&str]) -> anyhow::Result<u64> {
-        let process = Process::start(name, arguments).await?;
+    /// Kills everything and waits for it, so that the next contender has the machine for itself.
+    pub async fn end(self) -> anyhow::Result<()> {
+        for process in self.processes {
+            process.kill().await?;
+        }
+        if let Some(broker) = self.broker {
+            broker.server.kill().await;
+        }
+        Ok(())
+    }
+
+    /// Starts this binary in a role.
+    async fn add(&mut self, name: &'static str, role: &str, arguments: &[&str]) -> anyhow::Result<u64> {
+        let broker = self.broker.as_ref().context("this contender has NATS")?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["role", role, "--nats", &broker.server.url()]).args(arguments);
+        let process = Process::start(name, command).await?;
         let ready_ms = process.ready.ready_ms;
         self.processes.push(process);
         Ok(ready_ms)
