@@ -23,6 +23,7 @@ use crate::problems::{FieldProblem, PROBLEM_JSON, ProblemDocument};
         (name = "invoices", description = "Invoices and credit notes"),
         (name = "notifications", description = "Messages to people"),
         (name = "sagas", description = "Business transactions across contexts"),
+        (name = "schedules", description = "What starts sagas at given times"),
         (name = "definitions", description = "What sagas are made of"),
         (name = "operations", description = "For those who run it"),
     )

@@ -9,7 +9,8 @@ use utoipa_axum::routes;
 use crate::openapi::{Document, complete};
 use crate::problems::{no_such_method, no_such_route};
 use crate::routes::{
-    definitions, events, invoices, notifications, operate, operations, payments, registrations, sagas, search, stream,
+    definitions, events, invoices, notifications, operate, operations, payments, registrations, sagas, schedules,
+    search, stream,
 };
 use crate::state::Api;
 use crate::telemetry::{bound, observe};
@@ -49,6 +50,11 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(operate::terminate_saga))
         .routes(routes!(operate::get_compensation_preview))
         .routes(routes!(stream::stream_saga))
+        .routes(routes!(schedules::create_schedule, schedules::list_schedules))
+        .routes(routes!(schedules::get_schedule, schedules::change_schedule, schedules::delete_schedule))
+        .routes(routes!(schedules::pause_schedule))
+        .routes(routes!(schedules::resume_schedule))
+        .routes(routes!(schedules::run_schedule))
         .routes(routes!(definitions::list_definitions))
         .routes(routes!(definitions::get_definition))
 }

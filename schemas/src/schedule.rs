@@ -13,7 +13,7 @@ use crate::ids::SagaId;
 use crate::limits::NAME_BYTES_MAX;
 
 /// What the tag of a schedule's sagas begins with.
-pub const SCHEDULE_TAG_PREFIX: &str = "schedule-";
+pub const SCHEDULE_TAG_PREFIX: &str = "schedule_";
 
 /// Longest name of a schedule, in bytes: its sagas' tag holds it.
 pub const SCHEDULE_NAME_BYTES_MAX: usize = NAME_BYTES_MAX - SCHEDULE_TAG_PREFIX.len();

@@ -8,6 +8,7 @@ mod mail;
 mod operators;
 mod payments;
 mod registrations;
+mod schedules;
 mod telemetry;
 
 use std::time::Duration;

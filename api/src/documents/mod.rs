@@ -4,6 +4,7 @@
 mod contexts;
 mod operate;
 mod sagas;
+mod schedules;
 mod search;
 
 pub use contexts::{
@@ -15,6 +16,7 @@ pub use operate::{CompensationPreviewDocument, OperatedDocument};
 pub use sagas::{
     HistoryEntryDocument, SagaDocument, SagaStatusDocument, SagaSummaryDocument, StepDocument, StepStatusDocument,
 };
+pub use schedules::{CatchUpDocument, ScheduleDocument, ScheduleOperatedDocument, ScheduleSummaryDocument};
 pub use search::{SagaCountDocument, SagaCountsDocument};
 use utoipa::ToSchema;
 

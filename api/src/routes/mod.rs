@@ -10,5 +10,6 @@ pub mod paging;
 pub mod payments;
 pub mod registrations;
 pub mod sagas;
+pub mod schedules;
 pub mod search;
 pub mod stream;

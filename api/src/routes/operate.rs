@@ -254,7 +254,7 @@ fn route(saga_id: SagaId, verb: OperatorVerb) -> String {
 }
 
 /// The operation's id is made of the key, so to a client it is the key that was reused.
-fn explain(problem: Problem) -> ApiProblem {
+pub fn explain(problem: Problem) -> ApiProblem {
     if problem.code == "operation_id_reused" {
         return Problem::conflict(
             "idempotency_key_reused",

@@ -8,6 +8,7 @@ mod openapi;
 mod operations;
 mod registrations;
 mod sagas;
+mod schedules;
 mod schema;
 mod stage;
 mod stream;

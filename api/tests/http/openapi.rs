@@ -32,7 +32,11 @@ const ROUTES: &str = "
     GET /v1/sagas/{saga_id}/compensation-preview
     GET /v1/sagas/{saga_id}/history
     GET /v1/sagas/{saga_id}/stream
+    GET /v1/schedules
+    GET /v1/schedules/{name}
+    DELETE /v1/schedules/{name}
     PATCH /v1/events/{event_id}
+    PATCH /v1/schedules/{name}
     POST /v1/events
     POST /v1/events/{event_id}/cancel
     POST /v1/events/{event_id}/close
@@ -47,6 +51,10 @@ const ROUTES: &str = "
     POST /v1/sagas/{saga_id}/retry
     POST /v1/sagas/{saga_id}/skip
     POST /v1/sagas/{saga_id}/terminate
+    POST /v1/schedules
+    POST /v1/schedules/{name}/pause
+    POST /v1/schedules/{name}/resume
+    POST /v1/schedules/{name}/run
     POST /v1/webhooks/{gateway}
 ";
 
@@ -79,7 +87,8 @@ async fn every_route_is_in_the_document_and_served() {
                 .replace("{event_id}", "x")
                 .replace("{invoice_id}", "x")
                 .replace("{registration_id}", "x")
-                .replace("{saga_id}", "x");
+                .replace("{saga_id}", "x")
+                .replace("{name}", "x");
             assert!(!path.contains('{'), "{path}");
             let reply = stage.call(&method, &path, None).await;
             assert!(!matches!(reply.code(), "route_not_found" | "method_not_allowed"), "{method} {path}: {reply:?}");
@@ -121,7 +130,8 @@ fn the_document_is_openapi_3_1_in_shape() {
         let operates = ["pause", "resume", "retry", "skip", "resolve", "terminate"]
             .iter()
             .any(|verb| path == format!("/v1/sagas/{{saga_id}}/{verb}"));
-        let creates = method == "POST" && (!path.contains('{') || operates);
+        let schedules = path.starts_with("/v1/schedules/{name}") && method != "GET";
+        let creates = schedules || (method == "POST" && (!path.contains('{') || operates));
         let has_key = parameters.iter().any(|parameter| {
             parameter["in"] == "header" && parameter["name"] == "Idempotency-Key" && parameter["required"] != true
         });

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Overrides;
+use crate::schedule::ScheduleArgs;
 
 /// A saga engine on NATS, and the event platform that runs on it.
 #[derive(Debug, Parser)]
@@ -52,6 +53,8 @@ pub enum Command {
     TestGateway(TestGatewayArgs),
     /// Look at sagas and act on them, through the API.
     Saga(SagaArgs),
+    /// Look at schedules, which start sagas at given times, and act on them, through the API.
+    Schedule(ScheduleArgs),
     /// Check saga definitions, and say file, line and what to write instead.
     Check(CheckArgs),
     /// Print every setting with its default.
@@ -374,7 +377,7 @@ impl Cli {
             }
             Command::Api(args) => set("api.listen", args.listen.map(|address| address.to_string())),
             Command::TestGateway(args) => set("test_gateway.listen", args.listen.map(|address| address.to_string())),
-            Command::Worker(_) | Command::Saga(_) | Command::Check(_) | Command::Config => {}
+            Command::Worker(_) | Command::Saga(_) | Command::Schedule(_) | Command::Check(_) | Command::Config => {}
         }
         overrides
     }
@@ -389,7 +392,7 @@ impl Command {
             Command::Worker(_) => "worker",
             Command::Api(_) => "api",
             Command::TestGateway(_) => "test-gateway",
-            Command::Saga(_) | Command::Check(_) | Command::Config => "command-line",
+            Command::Saga(_) | Command::Schedule(_) | Command::Check(_) | Command::Config => "command-line",
         }
     }
 
@@ -397,7 +400,9 @@ impl Command {
     /// twenty lines at each start, and at each end warns that it was not closed by hand, which `sync=every` makes needless.
     pub const fn default_log(&self) -> &'static str {
         match self {
-            Command::Dev(_) | Command::Saga(_) | Command::Check(_) | Command::Config => "warn,surrealkv=error",
+            Command::Dev(_) | Command::Saga(_) | Command::Schedule(_) | Command::Check(_) | Command::Config => {
+                "warn,surrealkv=error"
+            }
             Command::Orchestrator(_) | Command::Worker(_) | Command::Api(_) | Command::TestGateway(_) => {
                 "warn,amends=info,surrealkv=error"
             }

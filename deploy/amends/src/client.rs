@@ -65,11 +65,33 @@ impl Client {
         key: Option<&str>,
         body: &Value,
     ) -> anyhow::Result<T> {
-        let mut request = self.request(Method::POST, path).json(body);
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
-        }
-        self.answer(request).await
+        self.answer(once(self.request(Method::POST, path).json(body), key)).await
+    }
+
+    /// Patches under an idempotency key, if there is one.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn patch_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: &Value,
+    ) -> anyhow::Result<T> {
+        self.answer(once(self.request(Method::PATCH, path).json(body), key)).await
+    }
+
+    /// Deletes under an idempotency key, if there is one.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn delete_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<T> {
+        self.answer(once(self.request(Method::DELETE, path).query(query), key)).await
     }
 
     /// A page of sagas.
@@ -137,6 +159,13 @@ impl Client {
             return Err(refusal(response).await);
         }
         response.json().await.context("the API's answer cannot be read")
+    }
+}
+
+fn once(request: RequestBuilder, key: Option<&str>) -> RequestBuilder {
+    match key {
+        Some(key) => request.header("idempotency-key", key),
+        None => request,
     }
 }
 

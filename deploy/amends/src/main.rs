@@ -10,6 +10,7 @@ mod liveness;
 mod progress;
 mod roles;
 mod saga;
+mod schedule;
 mod schemas;
 mod telemetry;
 mod tree;
@@ -40,6 +41,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         }
         Command::Check(args) => return check::run(args),
         Command::Saga(_)
+        | Command::Schedule(_)
         | Command::Dev(_)
         | Command::Orchestrator(_)
         | Command::Worker(_)
@@ -54,6 +56,9 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
     if let Command::Saga(args) = &cli.command {
         return saga::run(args).await;
     }
+    if let Command::Schedule(args) = &cli.command {
+        return schedule::run(args).await;
+    }
     let config = Config::load(cli.common.config.as_deref(), cli.overrides())?;
     let _telemetry = telemetry::start(&config.telemetry, cli.command.role(), cli.command.default_log())?;
     match &cli.command {
@@ -64,6 +69,6 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
         Command::TestGateway(args) => {
             roles::gateway::run(&config, args.webhook.clone(), args.json, roles::until_asked_to_end()).await
         }
-        Command::Saga(_) | Command::Check(_) | Command::Config => Ok(()),
+        Command::Saga(_) | Command::Schedule(_) | Command::Check(_) | Command::Config => Ok(()),
     }
 }

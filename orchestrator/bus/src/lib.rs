@@ -3,12 +3,14 @@
 //! ```no_run
 //! # async fn example(
 //! #     store: std::sync::Arc<dyn amends_engine::ports::Store>,
+//! #     schedules: std::sync::Arc<dyn amends_engine::schedules::ScheduleStore>,
 //! #     library: amends_core::definition::DefinitionLibrary,
 //! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! use amends_bus::{Orchestrator, OrchestratorParts};
 //!
 //! let orchestrator = Orchestrator::start(OrchestratorParts {
 //!     store,
+//!     schedules,
 //!     nats: amends_nats::NatsSettings {
 //!         url: "nats://127.0.0.1:4222".to_owned(),
 //!         name: "orchestrator".to_owned(),
@@ -31,6 +33,7 @@
 //! * [`transport`]: commands, forward cancellations and changes, published.
 //! * [`front`]: partition requests, decoded and answered after the commit.
 //! * [`endpoints`]: what any orchestrator answers.
+//! * [`schedules`]: what any orchestrator answers about schedules.
 //! * [`leases`]: who tries for a partition, in a key-value bucket.
 //! * [`presence`]: who serves which contract, remembered.
 //! * [`queues`]: how much waits in the work queue, measured when somebody asks.
@@ -44,6 +47,7 @@ pub mod monitor;
 mod orchestrator;
 pub mod presence;
 pub mod queues;
+pub mod schedules;
 pub mod transport;
 
 pub use orchestrator::{Orchestrator, OrchestratorError, OrchestratorParts};

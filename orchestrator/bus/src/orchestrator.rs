@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::definition::DefinitionLibrary;
-use amends_engine::ports::{Leases, Store, StoreError};
+use amends_engine::ports::{Leases, Store, StoreError, Transport};
 use amends_engine::rekey::Rekeying;
+use amends_engine::schedules::{ScheduleDesk, ScheduleRunner, ScheduleStore};
 use amends_engine::status::EngineStatus;
 use amends_engine::{Engine, EngineParts, EngineSettings};
 use amends_nats::{Nats, NatsError, NatsSettings};
@@ -19,6 +20,7 @@ use crate::leases::NatsLeases;
 use crate::monitor::StreamMonitor;
 use crate::presence::WorkerWatch;
 use crate::queues::QueueGauge;
+use crate::schedules::ScheduleEndpoints;
 use crate::transport::NatsTransport;
 
 /// How long NATS may take to be there when an orchestrator starts: long enough for both to be started together.
@@ -31,6 +33,8 @@ const PARTITIONS_DEFAULT: u16 = 8;
 pub struct OrchestratorParts {
     /// Holds the journal.
     pub store: Arc<dyn Store>,
+    /// Holds the schedules.
+    pub schedules: Arc<dyn ScheduleStore>,
     /// How to reach NATS; two connections are made.
     pub nats: NatsSettings,
     /// What can be run.
@@ -87,9 +91,14 @@ impl Orchestrator {
         let monitor = StreamMonitor::new(serving.clone()).await?;
         let owner = format!("{}-{}", parts.owner, &Uuid::new_v4().simple().to_string()[..8]);
         let workers = Arc::new(WorkerWatch::default());
+        let transport: Arc<dyn Transport> = Arc::new(NatsTransport::new(publishing));
+        let (library, schedules) = (Arc::clone(&parts.library), parts.schedules);
+        let runner =
+            ScheduleRunner { store: Arc::clone(&schedules), transport: Arc::clone(&transport), partition_count };
+        let desk = ScheduleDesk { store: schedules, transport: Arc::clone(&transport), library, partition_count };
         let engine = Arc::new(Engine::start(EngineParts {
             store: Arc::clone(&parts.store),
-            transport: Arc::new(NatsTransport::new(publishing)),
+            transport,
             leases: leases(serving.clone(), &owner),
             front: Arc::new(NatsFront::new(serving.clone())),
             presence: Arc::<WorkerWatch>::clone(&workers),
@@ -97,8 +106,12 @@ impl Orchestrator {
             settings: parts.settings,
             owner,
             partition_count,
-            chores: vec![Arc::new(Rekeying { store: Arc::clone(&parts.store), library: Arc::clone(&parts.library) })],
+            chores: vec![
+                Arc::new(Rekeying { store: Arc::clone(&parts.store), library: Arc::clone(&parts.library) }),
+                Arc::new(runner),
+            ],
         }));
+        let schedules = tokio::spawn(ScheduleEndpoints { nats: serving.clone(), desk }.run());
         let watching = tokio::spawn(Arc::clone(&workers).run(serving.clone()));
         let endpoints = Endpoints {
             nats: serving,
@@ -110,7 +123,7 @@ impl Orchestrator {
         };
         let redispatching = Arc::clone(&engine);
         let monitoring = tokio::spawn(monitor.run(move || redispatching.redispatch()));
-        let background = vec![tokio::spawn(endpoints.run()), monitoring, watching];
+        let background = vec![tokio::spawn(endpoints.run()), schedules, monitoring, watching];
         Ok(Self { engine, partition_count, background })
     }
 

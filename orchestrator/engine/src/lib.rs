@@ -7,6 +7,7 @@
 //! * [`ports`]: what the engine needs of a store, of a transport and of leases.
 //! * [`Engine`], [`PartitionHandle`]: running partitions and putting requests to them.
 //! * [`request`]: what can be asked of a partition.
+//! * [`schedules`]: what starts sagas at given times.
 //! * [`status`]: how partitions stand, for readiness.
 //! * [`chore`]: work for a whole deployment that one process at a time does; [`rekey`] is one.
 //! * [`EngineSettings`]: every bound and delay, with its reason.
@@ -20,6 +21,7 @@ pub mod ports;
 mod projector;
 pub mod rekey;
 pub mod request;
+pub mod schedules;
 mod settings;
 pub mod status;
 mod timers;

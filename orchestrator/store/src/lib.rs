@@ -1,4 +1,5 @@
-//! The journal and its view in SurrealDB: implements [`amends_engine::ports::Store`].
+//! The journal, its view and the schedules in SurrealDB: implements [`amends_engine::ports::Store`] and
+//! [`amends_engine::schedules::ScheduleStore`].
 //!
 //! | table | record id | what |
 //! |---|---|---|
@@ -8,6 +9,7 @@
 //! | `parked` | `[partition, saga]` | positions before the checkpoint that no row contains: an owner could not read them |
 //! | `tally` | `[partition, definition, status]` | how many rows of `saga` are such, moved in the transaction that moves them |
 //! | `view` | `main` | how far rows of earlier versions have been brought up to date |
+//! | `schedule` | the schedule's name | one row per schedule: columns to find what is due, the rest as JSON text |
 //! | `deployment` | `main` | the number of partitions |
 //!
 //! A saga's row carries `keys`, one for each thing it can be found by (the table in `keys.rs`), and `rank`, which sorts newest first;
@@ -51,6 +53,7 @@ mod recover;
 mod rekey;
 mod rows;
 mod scan;
+mod schedules;
 mod schema;
 mod store;
 mod tally;

@@ -19,6 +19,8 @@ const SCHEMA: &str = "
     DEFINE INDEX IF NOT EXISTS saga_turn ON saga FIELDS turns.*, turn;
     DEFINE TABLE IF NOT EXISTS tally;
     DEFINE TABLE IF NOT EXISTS view;
+    DEFINE TABLE IF NOT EXISTS schedule;
+    DEFINE INDEX IF NOT EXISTS schedule_due ON schedule FIELDS due, name;
 ";
 
 /// Defines what is missing.

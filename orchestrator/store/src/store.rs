@@ -13,7 +13,7 @@ use crate::{count, deployment, journal, list, park, project, recover, rekey, sch
 /// The journal and its view in one SurrealDB database, embedded or remote. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SurrealStore {
-    database: Database,
+    pub(crate) database: Database,
 }
 
 impl SurrealStore {

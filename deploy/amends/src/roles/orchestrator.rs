@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use amends_bus::{Orchestrator, OrchestratorParts};
 use amends_engine::EngineSettings;
+use amends_engine::ports::Store;
 use amends_store::SurrealStore;
 use tokio_util::sync::CancellationToken;
 
@@ -36,8 +37,10 @@ pub async fn run(config: &Config, shutdown: CancellationToken) -> anyhow::Result
 /// A database that cannot be opened or belongs to another deployment, or no NATS.
 pub async fn start(config: &Config, nats_url: &str, schemas: &Schemas) -> anyhow::Result<Orchestrator> {
     let database = open_database(config, DATABASE).await?;
+    let store = Arc::new(SurrealStore::open(database).await?);
     let parts = OrchestratorParts {
-        store: Arc::new(SurrealStore::open(database).await?),
+        store: Arc::clone(&store) as Arc<dyn Store>,
+        schedules: store,
         nats: config.nats_settings(nats_url, "orchestrator"),
         library: Arc::new(schemas.definitions.clone()),
         settings: EngineSettings::default(),

@@ -16,6 +16,7 @@ use amends_core::validate::parse;
 use amends_database::{Database, Location};
 use amends_engine::EngineSettings;
 use amends_engine::ports::{JournalRecord, Store};
+use amends_engine::schedules::ScheduleStore;
 use amends_nats::{Nats, NatsSettings};
 use amends_schemas::contract::ContractRegistry;
 use amends_schemas::ids::{PartitionCount, SagaId};
@@ -66,6 +67,7 @@ impl World {
     pub fn parts(&self, owner: &str, library: DefinitionLibrary) -> OrchestratorParts {
         OrchestratorParts {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
+            schedules: Arc::clone(&self.store) as Arc<dyn ScheduleStore>,
             nats: nats_settings(&self.nats, owner),
             library: Arc::new(library),
             settings: EngineSettings::default(),

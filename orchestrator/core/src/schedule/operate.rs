@@ -48,9 +48,8 @@ pub fn create(
         if let Some(done) = known.act(request.operation_id) {
             return if done.fingerprint == fingerprint && !known.deleted { Ok(None) } else { Err(reused()) };
         }
-        if !known.deleted {
-            let same = known.spec == request.spec && known.paused == request.paused;
-            return if same { Ok(None) } else { Err(exists(&request.name)) };
+        if !known.deleted && known.spec == request.spec && known.paused == request.paused {
+            return Ok(None);
         }
     }
     if !is_schedule_name(&request.name) {
@@ -61,10 +60,13 @@ pub fn create(
         return Err(invalid("/name", message));
     }
     check(&request.name, &request.spec, library, now)?;
+    if known.is_some_and(|known| !known.deleted) {
+        return Err(exists(&request.name));
+    }
     let mut schedule = Schedule {
         name: request.name.clone(),
         schedule_id: Uuid::new_v5(&request.operation_id, request.name.as_bytes()),
-        writes: known.map_or(0, |known| known.writes) + 1,
+        writes: known.map_or(0, |known| known.writes),
         revision: 0,
         spec: request.spec.clone(),
         paused: request.paused,
@@ -191,7 +193,6 @@ impl Schedule {
         saga_id: Option<SagaId>,
         now: DateTime<Utc>,
     ) {
-        self.writes += 1;
         let act = ScheduleActRecord {
             verb: request.act.verb(),
             by: request.by.clone(),

@@ -17,14 +17,14 @@ use super::{Due, Timetable, due};
 /// Times that are shown in advance.
 pub const UPCOMING: usize = 5;
 
-/// A schedule. Whoever writes it counts `writes` up by one, and writes only over what was read.
+/// A schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// Its name.
     pub name: String,
     /// Tells it from an earlier one of the same name. The ids of its sagas are made of it.
     pub schedule_id: Uuid,
-    /// One more with each write, so that nobody writes over what somebody else has written meanwhile.
+    /// How often it had been written when it was read: nobody writes over what somebody else has written meanwhile.
     pub writes: u64,
     /// One more with each act of a person.
     pub revision: u64,
@@ -107,6 +107,20 @@ impl Schedule {
             message: problem.message.clone(),
         });
         self.settle(time);
+    }
+
+    /// This binary cannot read when it is due. It waits for one that can; whether there is anything to write.
+    pub fn unreadable(&mut self, problem: &Problem, now: DateTime<Utc>) -> bool {
+        if self.last_error.as_ref().is_some_and(|error| error.code == problem.code) {
+            return false;
+        }
+        self.last_error = Some(ScheduleError {
+            scheduled_for: self.next_at.unwrap_or(now),
+            at: now,
+            code: problem.code.clone(),
+            message: problem.message.clone(),
+        });
+        true
     }
 
     /// Times are passed over.

@@ -1,5 +1,6 @@
 //! What the store promises, wherever the database lives.
 
 mod journal;
+mod schedules;
 mod search;
 pub mod view;

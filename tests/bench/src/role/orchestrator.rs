@@ -26,11 +26,13 @@ pub async fn run(url: &str, data: PathBuf) -> anyhow::Result<()> {
     let began = Instant::now();
     let database = Database::open(&Location::Embedded(data), "amends", "orchestrator").await?;
     let (completed, told) = mpsc::unbounded_channel();
-    let store = Arc::new(CountingStore::new(SurrealStore::open(database).await?, completed));
+    let inner = SurrealStore::open(database).await?;
+    let store = Arc::new(CountingStore::new(inner.clone(), completed));
     let nats = connect(url, "bench control").await?;
     tokio::spawn(tell_completed(nats.clone(), told));
     let orchestrator = Orchestrator::start(OrchestratorParts {
         store: Arc::clone(&store) as Arc<dyn Store>,
+        schedules: Arc::new(inner),
         nats: nats_settings(url, "orchestrator"),
         library: Arc::new(job::library()?),
         settings: EngineSettings::default(),
