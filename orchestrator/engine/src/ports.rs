@@ -204,6 +204,12 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Fenced`] when an owner of a later epoch has moved the checkpoint.
     async fn park(&self, partition: PartitionId, epoch: u64, parked: &[ParkedFacts]) -> Result<(), StoreError>;
 
+    /// Whether this process knows, without asking the database, that the view has no row of this saga: of one in a partition that it
+    /// has recovered last, and that nobody else writes. `false` says nothing.
+    fn surely_absent(&self, _saga_id: SagaId) -> bool {
+        false
+    }
+
     /// A saga as it was last projected.
     ///
     /// # Errors

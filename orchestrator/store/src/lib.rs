@@ -44,6 +44,7 @@ mod count;
 mod deployment;
 mod journal;
 mod keys;
+mod known;
 mod list;
 mod listed;
 mod park;

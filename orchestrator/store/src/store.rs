@@ -7,6 +7,7 @@ use amends_schemas::saga::{ListSagas, Page, SagaSummary};
 use amends_schemas::search::{SagaCount, SagaCounts, SagaFilter};
 use async_trait::async_trait;
 
+use crate::known::KnownSagas;
 use crate::project::Checkpoint;
 use crate::{count, deployment, journal, list, park, project, recover, rekey, schema, tally};
 
@@ -14,6 +15,7 @@ use crate::{count, deployment, journal, list, park, project, recover, rekey, sch
 #[derive(Debug, Clone)]
 pub struct SurrealStore {
     pub(crate) database: Database,
+    known: KnownSagas,
 }
 
 impl SurrealStore {
@@ -23,7 +25,7 @@ impl SurrealStore {
     /// [`StoreError::Unavailable`].
     pub async fn open(database: Database) -> Result<Self, StoreError> {
         schema::define(&database).await?;
-        Ok(Self { database })
+        Ok(Self { known: KnownSagas::new(database.clone()), database })
     }
 }
 
@@ -40,11 +42,15 @@ impl Store for SurrealStore {
         requested: Option<PartitionCount>,
         default: PartitionCount,
     ) -> Result<PartitionCount, StoreError> {
-        deployment::establish(&self.database, requested, default).await
+        let partition_count = deployment::establish(&self.database, requested, default).await?;
+        self.known.establish(partition_count);
+        Ok(partition_count)
     }
 
     async fn recover(&self, partition: PartitionId) -> Result<Recovered, StoreError> {
-        recover::recover(&self.database, partition).await
+        let recovered = recover::recover(&self.database, partition).await?;
+        self.known.taken_over(partition);
+        Ok(recovered)
     }
 
     async fn append(&self, record: &JournalRecord) -> Result<(), StoreError> {
@@ -58,6 +64,7 @@ impl Store for SurrealStore {
         checkpoint: u64,
         sagas: &[StoredSaga],
     ) -> Result<(), StoreError> {
+        sagas.iter().for_each(|saga| self.known.add(saga.state.saga_id));
         project::project(&self.database, partition, Checkpoint { epoch, position: checkpoint }, sagas).await
     }
 
@@ -65,7 +72,14 @@ impl Store for SurrealStore {
         park::park(&self.database, partition, epoch, parked).await
     }
 
+    fn surely_absent(&self, saga_id: SagaId) -> bool {
+        self.known.surely_absent(saga_id)
+    }
+
     async fn load(&self, saga_id: SagaId) -> Result<Option<StoredSaga>, StoreError> {
+        if self.known.surely_absent(saga_id) {
+            return Ok(None);
+        }
         recover::load(&self.database, saga_id).await
     }
 

@@ -104,6 +104,10 @@ impl Store for CountingStore {
         self.inner.park(partition, epoch, parked).await
     }
 
+    fn surely_absent(&self, saga_id: SagaId) -> bool {
+        self.inner.surely_absent(saga_id)
+    }
+
     async fn load(&self, saga_id: SagaId) -> Result<Option<StoredSaga>, StoreError> {
         self.inner.load(saga_id).await
     }

@@ -16,6 +16,10 @@ mod rounds;
 mod usage;
 mod world;
 
+/// As in the product's binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::path::PathBuf;
 
 use anyhow::bail;

@@ -58,7 +58,7 @@ impl Partition {
             return request.ask.refuse(record_unread(&aside.saga));
         }
         let here = self.memory.recall(saga_id, &self.library);
-        if !here && elsewhere == Elsewhere::Unread {
+        if !here && elsewhere == Elsewhere::Unread && !self.store.surely_absent(saga_id) {
             return self.load(saga_id, request);
         }
         let Request { ask, origin, bytes } = request;

@@ -1,6 +1,7 @@
 //! What the store promises, wherever the database lives.
 
 mod journal;
+mod known;
 mod schedules;
 mod search;
 pub mod view;

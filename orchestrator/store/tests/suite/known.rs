@@ -1,0 +1,89 @@
+//! What the store knows without asking the database: which sagas it surely has not.
+
+use std::time::Duration;
+
+use crate::common::{check, database, id, saga};
+use amends_engine::ports::Store;
+use amends_schemas::ids::{PartitionCount, SagaId};
+use amends_schemas::saga::SagaStatus;
+use amends_store::SurrealStore;
+use anyhow::{Context, Result};
+
+/// Between two looks at a store that reads in the background.
+const POLL: Duration = Duration::from_millis(5);
+
+const EIGHT: PartitionCount = PartitionCount::new(8).expect("in range");
+
+/// A store that owns every partition.
+async fn owner(place: &crate::common::Place) -> Result<SurrealStore> {
+    let store = SurrealStore::open(database(place).await?).await?;
+    store.establish(Some(EIGHT), EIGHT).await?;
+    for partition in EIGHT.iter() {
+        store.recover(partition).await?;
+    }
+    Ok(store)
+}
+
+/// Waits until the store is sure about this saga.
+async fn sure(store: &SurrealStore, saga_id: SagaId) -> Result<()> {
+    let sure = async {
+        while !store.surely_absent(saga_id) {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), sure).await.context("it does not become sure")
+}
+
+/// Writes the rows of these sagas.
+async fn write(store: &SurrealStore, numbers: std::ops::RangeInclusive<u128>) -> Result<()> {
+    for partition in EIGHT.iter() {
+        let own = numbers.clone().filter(|number| id(*number).partition(EIGHT) == partition);
+        let sagas: Vec<_> = own.map(|number| saga(number, SagaStatus::Completed, "registration", &[])).collect();
+        store.project(partition, 1, 0, &sagas).await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_new_saga_is_surely_absent_and_a_stored_one_never_is() -> Result<()> {
+    check(|place| async move {
+        let store = owner(&place).await?;
+        sure(&store, id(1)).await?;
+        write(&store, 1..=3_000).await?;
+        assert!((1..=3_000).all(|number| !store.surely_absent(id(number))));
+        assert!(store.load(id(3_000)).await?.is_some());
+        assert_eq!(store.load(id(5_000)).await?, None);
+        drop(store);
+
+        // More than one page is read again by whoever comes next.
+        let next = owner(&place).await?;
+        assert!((1..=3_000).all(|number| !next.surely_absent(id(number))));
+        for partition in 0..8 {
+            sure(&next, id(5_000 + partition)).await?;
+        }
+        assert!((1..=3_000).all(|number| !next.surely_absent(id(number))));
+        Ok(())
+    })
+}
+
+#[test]
+fn what_another_owner_wrote_is_read_after_each_takeover() -> Result<()> {
+    check(|place| async move {
+        let database = database(&place).await?;
+        let first = SurrealStore::open(database.clone()).await?;
+        let other = SurrealStore::open(database).await?;
+        first.establish(Some(EIGHT), EIGHT).await?;
+        let partition = id(1).partition(EIGHT);
+        // Another of the same partition.
+        let second = (2..).find(|number| id(*number).partition(EIGHT) == partition).context("there is one")?;
+        first.recover(partition).await?;
+        sure(&first, id(1)).await?;
+        write(&other, 1..=1).await?;
+        // It no longer owns it; once it does again, it looks.
+        first.recover(partition).await?;
+        assert!(!first.surely_absent(id(1)));
+        sure(&first, id(second)).await?;
+        assert!(!first.surely_absent(id(1)));
+        Ok(())
+    })
+}
