@@ -3,7 +3,7 @@
 use amends_core::schedule::Schedule;
 use amends_database::{Database, ErrorKind};
 use amends_engine::ports::StoreError;
-use amends_engine::schedules::ScheduleStore;
+use amends_engine::schedules::{DueSchedule, ScheduleStore};
 use amends_schemas::cursor;
 use amends_schemas::limits::{PAGE_DEFAULT, PAGE_MAX};
 use amends_schemas::saga::Page;
@@ -29,6 +29,9 @@ const COLUMNS: &str = "id, name, writes, live, due, updated, format, schedule";
 
 /// Where there is none yet.
 const CREATE: &str = "CREATE $id CONTENT $row RETURN NONE";
+
+/// What is due, by name.
+const DUE: &str = "WHERE due <= $now AND name > $after ORDER BY name LIMIT $limit";
 
 /// Over what was read. Answers whether it was still there.
 const REPLACE: &str = "UPDATE $id CONTENT $row WHERE writes = $read RETURN VALUE writes";
@@ -66,14 +69,36 @@ impl ScheduleRow {
         })
     }
 
+    /// To the last member, or not at all: what this version does not know, it would lose when it writes the schedule again.
     fn into_schedule(self) -> Result<Schedule, StoreError> {
+        let mut unknown: Option<String> = None;
+        let mut note = |path: serde_ignored::Path<'_>| {
+            unknown.get_or_insert_with(|| path.to_string());
+        };
+        let read =
+            self.read(|text| serde_ignored::deserialize(&mut serde_json::Deserializer::from_str(text), &mut note))?;
+        match unknown {
+            None => Ok(read),
+            Some(member) => Err(StoreError::Damaged(format!(
+                "schedule {} says `{member}`, which this version does not know: start the version that wrote it, or a later one",
+                self.name
+            ))),
+        }
+    }
+
+    /// As it stands in a list, where nothing is lost.
+    fn into_summary(self) -> Result<ScheduleSummary, StoreError> {
+        Ok(self.read(|text| serde_json::from_str(text))?.summary())
+    }
+
+    fn read(&self, read: impl FnOnce(&str) -> Result<Schedule, serde_json::Error>) -> Result<Schedule, StoreError> {
         if self.format != FORMAT {
             return Err(StoreError::Damaged(format!(
                 "schedule {} is written in format {} and this version reads format {FORMAT}: start the version that wrote it, or a later one",
                 self.name, self.format
             )));
         }
-        serde_json::from_str(&self.schedule)
+        read(&self.schedule)
             .map_err(|error| StoreError::Damaged(format!("schedule {} cannot be read: {error}", self.name)))
     }
 }
@@ -127,10 +152,7 @@ impl ScheduleStore for SurrealStore {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next_cursor = rows.last().filter(|_| more).map(|last| cursor::seal(&last.name, LIST));
-        let items = rows
-            .into_iter()
-            .map(|row| row.into_schedule().map(|schedule| schedule.summary()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let items = rows.into_iter().map(ScheduleRow::into_summary).collect::<Result<Vec<_>, _>>()?;
         Ok(Page { items, next_cursor })
     }
 
@@ -144,19 +166,18 @@ impl ScheduleStore for SurrealStore {
         Ok(count.unwrap_or_default())
     }
 
-    async fn due_schedules(&self, now: DateTime<Utc>, after: &str, limit: usize) -> Result<Vec<Schedule>, StoreError> {
+    async fn due_schedules(
+        &self,
+        now: DateTime<Utc>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<DueSchedule>, StoreError> {
         let mut bindings = Variables::new();
         bindings.insert("now", now.timestamp_micros());
         bindings.insert("after", after.to_owned());
         bindings.insert("limit", i64::try_from(limit).unwrap_or(i64::MAX));
-        let statement =
-            format!("SELECT {COLUMNS} FROM schedule WHERE due <= $now AND name > $after ORDER BY name LIMIT $limit");
-        let rows = read(&self.database, &statement, bindings).await?;
-        // One that cannot be read must not hold up the others.
-        let readable = rows.into_iter().filter_map(|row| {
-            row.into_schedule().inspect_err(|error| tracing::error!(%error, "a schedule is left alone")).ok()
-        });
-        Ok(readable.collect())
+        let rows = read(&self.database, &format!("SELECT {COLUMNS} FROM schedule {DUE}"), bindings).await?;
+        Ok(rows.into_iter().map(|row| (row.name.clone(), row.into_schedule())).collect())
     }
 
     async fn forget_schedules(&self, before: DateTime<Utc>) -> Result<(), StoreError> {
@@ -177,4 +198,54 @@ async fn read(database: &Database, statement: &str, bindings: Variables) -> Resu
         .and_then(|mut rows| rows.take_values(0))
         .map_err(|error| unavailable("reading schedules", &error))?;
     from_values("schedule", values)
+}
+
+#[cfg(test)]
+mod tests {
+    use amends_database::Location;
+    use surrealdb::types::Value;
+
+    use super::*;
+
+    /// A row that an earlier version wrote.
+    #[test]
+    fn schedules_of_earlier_versions_are_read() {
+        let golden = include_str!("golden/schedule-1.json").trim_end();
+        let row = |format, text: &str| ScheduleRow {
+            id: id("nightly"),
+            name: "nightly".to_owned(),
+            writes: 7,
+            live: true,
+            due: 0,
+            updated: 0,
+            format,
+            schedule: text.to_owned(),
+        };
+        let read = row(1, golden).into_schedule().unwrap();
+        assert_eq!((read.writes, read.acts.len(), read.spec.cron.as_str()), (7, 2, "30 2 * * *"));
+        let written = ScheduleRow::new(&Schedule { writes: 6, ..read }).unwrap();
+        assert_eq!((written.format, written.schedule.as_str()), (1, golden), "written as ever");
+        let newer = golden.replacen("\"day\"", "\"day\",\"jitter\":1", 1);
+        let unknown = row(1, &newer).into_schedule().unwrap_err();
+        assert!(unknown.to_string().contains("`spec.jitter`"), "{unknown}");
+        assert_eq!(row(1, &newer).into_summary().unwrap().cron, "30 2 * * *");
+        let later = row(2, golden).into_schedule().unwrap_err();
+        assert!(later.to_string().contains("is written in format 2"), "{later}");
+    }
+
+    /// Asked every second, so it must cost nothing while nothing is due.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_due_is_found_by_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&Location::Embedded(folder.path().join("db")), "amends", "test").await.unwrap();
+        crate::schema::define(&database).await.unwrap();
+        let mut bindings = Variables::new();
+        bindings.insert("now", 1_i64);
+        bindings.insert("after", String::new());
+        bindings.insert("limit", 50_i64);
+        let explain = format!("EXPLAIN SELECT {COLUMNS} FROM schedule {DUE}");
+        let plan = database.query_values(&explain, bindings).await.unwrap().take_values(0).unwrap();
+        let [Value::String(plan)] = &plan[..] else { panic!("{plan:?}") };
+        assert!(plan.contains("IndexScan") && plan.contains("index: schedule_due"), "{plan}");
+    }
 }

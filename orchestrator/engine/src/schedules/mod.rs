@@ -14,4 +14,4 @@ mod store;
 
 pub use desk::ScheduleDesk;
 pub use runner::ScheduleRunner;
-pub use store::ScheduleStore;
+pub use store::{DueSchedule, ScheduleStore};

@@ -61,6 +61,7 @@ impl Chore for ScheduleRunner {
     /// For ever. Dropped at any moment it leaves nothing undone that the next one would not do.
     async fn run(&self) {
         let mut forget_at = Instant::now();
+        let mut unread = BTreeSet::new();
         loop {
             if forget_at <= Instant::now() {
                 forget_at = Instant::now() + FORGET_INTERVAL;
@@ -68,7 +69,7 @@ impl Chore for ScheduleRunner {
                     tracing::debug!(%error, "deleted schedules cannot be forgotten now");
                 }
             }
-            match self.round().await {
+            match self.round(&mut unread).await {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error @ StoreError::Unavailable(_)) => tracing::debug!(%error, "schedules cannot be read now"),
@@ -80,17 +81,26 @@ impl Chore for ScheduleRunner {
 }
 
 impl ScheduleRunner {
-    /// Attends to everything that is due; whether there is more to do at once.
-    async fn round(&self) -> Result<bool, StoreError> {
+    /// Attends to everything that is due; whether there is more to do at once. What cannot be read is told once, and left alone.
+    async fn round(&self, unread: &mut BTreeSet<String>) -> Result<bool, StoreError> {
         let round = Round::default();
         let mut after = String::new();
         let mut more = false;
         loop {
             let now = Utc::now();
             let page = self.store.due_schedules(now, &after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(more) };
-            after.clone_from(&last.name);
-            let visits = stream::iter(page).map(|schedule| self.visit(&round, schedule, now)).buffer_unordered(AT_ONCE);
+            let Some((last, _)) = page.last() else { return Ok(more) };
+            after.clone_from(last);
+            let mut readable = Vec::with_capacity(page.len());
+            for (name, schedule) in page {
+                match schedule {
+                    Ok(schedule) => readable.push(schedule),
+                    Err(error) if unread.insert(name) => tracing::error!(%error, "a schedule is left alone"),
+                    Err(_) => {}
+                }
+            }
+            let visits =
+                stream::iter(readable).map(|schedule| self.visit(&round, schedule, now)).buffer_unordered(AT_ONCE);
             more |= visits.collect::<Vec<bool>>().await.contains(&true);
         }
     }

@@ -8,6 +8,9 @@ use chrono::{DateTime, Utc};
 
 use crate::ports::StoreError;
 
+/// A schedule that is due, by name; or why it cannot be read.
+pub type DueSchedule = (String, Result<Schedule, StoreError>);
+
 /// Holds schedules. All methods may be called from many tasks and processes at once.
 #[async_trait]
 pub trait ScheduleStore: Send + Sync + 'static {
@@ -24,8 +27,14 @@ pub trait ScheduleStore: Send + Sync + 'static {
     /// How many are not deleted.
     async fn count_schedules(&self) -> Result<usize, StoreError>;
 
-    /// Up to `limit` of those whose next time is not after `now`, by name and after the name `after`.
-    async fn due_schedules(&self, now: DateTime<Utc>, after: &str, limit: usize) -> Result<Vec<Schedule>, StoreError>;
+    /// Up to `limit` of those whose next time is not after `now`, by name and after the name `after`; one that cannot be read does not
+    /// keep the others.
+    async fn due_schedules(
+        &self,
+        now: DateTime<Utc>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<DueSchedule>, StoreError>;
 
     /// Forgets those that were deleted before.
     async fn forget_schedules(&self, before: DateTime<Utc>) -> Result<(), StoreError>;

@@ -108,7 +108,11 @@ fn what_is_due_is_found_and_what_is_paused_is_not() -> Result<()> {
         }
         let due = async |now: i64, after: &str, limit| {
             let found = store.due_schedules(at(now), after, limit).await?;
-            Ok::<_, StoreError>(found.into_iter().map(|schedule| schedule.name).collect::<Vec<_>>())
+            let names = found.into_iter().map(|(name, schedule)| {
+                assert_eq!(schedule.expect("it is read").name, name);
+                name
+            });
+            Ok::<_, StoreError>(names.collect::<Vec<_>>())
         };
         assert_eq!(due(0, "", 10).await?, Vec::<String>::new());
         assert_eq!(due(9, "", 10).await?, ["a", "d", "e"], "the time itself is due");
