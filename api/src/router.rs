@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 use crate::openapi::{Document, complete};
 use crate::problems::{no_such_method, no_such_route};
 use crate::routes::{
-    definitions, events, invoices, notifications, operate, operations, payments, registrations, sagas, schedules,
-    search, stream,
+    dead_letters, definitions, events, invoices, notifications, operate, operations, payments, registrations, sagas,
+    schedules, search, stream, workers,
 };
 use crate::state::Api;
 use crate::telemetry::{bound, observe};
@@ -57,6 +57,12 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(schedules::run_schedule))
         .routes(routes!(definitions::list_definitions))
         .routes(routes!(definitions::get_definition))
+        .routes(routes!(workers::list_workers))
+        .routes(routes!(workers::list_queues))
+        .routes(routes!(dead_letters::list_dead_letters))
+        .routes(routes!(dead_letters::get_dead_letter))
+        .routes(routes!(dead_letters::redrive_dead_letter))
+        .routes(routes!(dead_letters::discard_dead_letter))
 }
 
 /// The OpenAPI document of what [`router`] serves.

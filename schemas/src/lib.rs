@@ -8,6 +8,7 @@
 //! * [`operate`]: what operators do with a saga by hand, and what a cancel would do.
 //! * [`schedule`]: what starts sagas at given times.
 //! * [`event`]: domain events as CloudEvents.
+//! * [`dead_letter`]: messages that could not be handled, and what operators do with them.
 //! * [`presence`]: who serves what, and what waits to be served.
 //! * [`problem`]: errors that cross a wire.
 //! * [`subjects`], [`topology`]: every NATS subject, stream and consumer, as data.
@@ -17,6 +18,7 @@
 pub mod command;
 pub mod contract;
 pub mod cursor;
+pub mod dead_letter;
 pub mod event;
 pub mod ids;
 pub mod library;

@@ -7,6 +7,7 @@ mod lifecycle;
 mod mail;
 mod operators;
 mod payments;
+mod presence;
 mod registrations;
 mod schedules;
 mod telemetry;

@@ -6,6 +6,7 @@ mod operate;
 mod sagas;
 mod schedules;
 mod search;
+mod workers;
 
 pub use contexts::{
     AvailabilityDocument, ChargeDocument, CreditNoteDocument, InvoiceDocument, InvoiceLineDocument,
@@ -19,6 +20,10 @@ pub use sagas::{
 pub use schedules::{CatchUpDocument, ScheduleDocument, ScheduleOperatedDocument, ScheduleSummaryDocument};
 pub use search::{SagaCountDocument, SagaCountsDocument};
 use utoipa::ToSchema;
+pub use workers::{
+    DeadLetterActedDocument, DeadLetterDocument, DeadLetterStatusDocument, DeadLettersDocument, QueuesDocument,
+    WorkersDocument,
+};
 
 /// An amount in a currency. Never a float.
 #[derive(ToSchema)]

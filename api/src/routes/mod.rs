@@ -1,5 +1,6 @@
 //! The routes, one file per resource.
 
+pub mod dead_letters;
 pub mod definitions;
 pub mod events;
 pub mod invoices;
@@ -13,3 +14,4 @@ pub mod sagas;
 pub mod schedules;
 pub mod search;
 pub mod stream;
+pub mod workers;

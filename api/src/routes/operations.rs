@@ -32,7 +32,8 @@ pub async fn get_index() -> Outcome {
             "openapi": "/openapi.json", "health": "/healthz", "readiness": "/readyz", "metrics": "/metrics",
             "events": "/v1/events", "registrations": "/v1/registrations", "invoices": "/v1/invoices",
             "notifications": "/v1/notifications", "sagas": "/v1/sagas", "stuck_sagas": "/v1/sagas?stuck=true",
-            "schedules": "/v1/schedules", "definitions": "/v1/definitions",
+            "schedules": "/v1/schedules", "definitions": "/v1/definitions", "workers": "/v1/workers",
+            "queues": "/v1/queues", "dead_letters": "/v1/dead-letters",
         },
     }))
 }

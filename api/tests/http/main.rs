@@ -13,3 +13,4 @@ mod schema;
 mod stage;
 mod stream;
 mod trace;
+mod workers;

@@ -14,6 +14,8 @@ const ROUTES: &str = "
     GET /metrics
     GET /openapi.json
     GET /readyz
+    GET /v1/dead-letters
+    GET /v1/dead-letters/{context}/{id}
     GET /v1/definitions
     GET /v1/definitions/{name}/{version}
     GET /v1/events
@@ -23,6 +25,7 @@ const ROUTES: &str = "
     GET /v1/invoices/{invoice_id}
     GET /v1/notifications
     GET /v1/payments
+    GET /v1/queues
     GET /v1/registrations
     GET /v1/registrations/{registration_id}
     GET /v1/sagas
@@ -34,9 +37,12 @@ const ROUTES: &str = "
     GET /v1/sagas/{saga_id}/stream
     GET /v1/schedules
     GET /v1/schedules/{name}
+    GET /v1/workers
     DELETE /v1/schedules/{name}
     PATCH /v1/events/{event_id}
     PATCH /v1/schedules/{name}
+    POST /v1/dead-letters/{context}/{id}/discard
+    POST /v1/dead-letters/{context}/{id}/redrive
     POST /v1/events
     POST /v1/events/{event_id}/cancel
     POST /v1/events/{event_id}/close
@@ -83,6 +89,7 @@ async fn every_route_is_in_the_document_and_served() {
         for (method, path, _) in operations(&served.body) {
             let path = path
                 .replace("{name}/{version}", "a/1")
+                .replace("{context}/{id}", "a/1")
                 .replace("{gateway}", "test")
                 .replace("{event_id}", "x")
                 .replace("{invoice_id}", "x")
@@ -129,7 +136,8 @@ fn the_document_is_openapi_3_1_in_shape() {
         }
         let operates = ["pause", "resume", "retry", "skip", "resolve", "terminate"]
             .iter()
-            .any(|verb| path == format!("/v1/sagas/{{saga_id}}/{verb}"));
+            .any(|verb| path == format!("/v1/sagas/{{saga_id}}/{verb}"))
+            || path.starts_with("/v1/dead-letters/");
         let schedules = path.starts_with("/v1/schedules/{name}") && method != "GET";
         let creates = schedules || (method == "POST" && (!path.contains('{') || operates));
         let has_key = parameters.iter().any(|parameter| {

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::operations::{DeadLetterCommand, DeadLettersArgs, OperationsArgs};
 use crate::config::Overrides;
 use crate::schedule::ScheduleArgs;
+
+mod operations;
 
 /// A saga engine on NATS, and the event platform that runs on it.
 #[derive(Debug, Parser)]
@@ -55,6 +58,12 @@ pub enum Command {
     Saga(SagaArgs),
     /// Look at schedules, which start sagas at given times, and act on them, through the API.
     Schedule(ScheduleArgs),
+    /// Say who serves which contract, and since when nobody does.
+    Workers(OperationsArgs),
+    /// Say how many commands wait for workers, and since when.
+    Queues(OperationsArgs),
+    /// Look at messages that could not be handled, publish them again or settle them.
+    DeadLetters(DeadLettersArgs),
     /// Check saga definitions, and say file, line and what to write instead.
     Check(CheckArgs),
     /// Print every setting with its default.
@@ -377,7 +386,14 @@ impl Cli {
             }
             Command::Api(args) => set("api.listen", args.listen.map(|address| address.to_string())),
             Command::TestGateway(args) => set("test_gateway.listen", args.listen.map(|address| address.to_string())),
-            Command::Worker(_) | Command::Saga(_) | Command::Schedule(_) | Command::Check(_) | Command::Config => {}
+            Command::Worker(_)
+            | Command::Saga(_)
+            | Command::Schedule(_)
+            | Command::Workers(_)
+            | Command::Queues(_)
+            | Command::DeadLetters(_)
+            | Command::Check(_)
+            | Command::Config => {}
         }
         overrides
     }
@@ -392,7 +408,13 @@ impl Command {
             Command::Worker(_) => "worker",
             Command::Api(_) => "api",
             Command::TestGateway(_) => "test-gateway",
-            Command::Saga(_) | Command::Schedule(_) | Command::Check(_) | Command::Config => "command-line",
+            Command::Saga(_)
+            | Command::Schedule(_)
+            | Command::Workers(_)
+            | Command::Queues(_)
+            | Command::DeadLetters(_)
+            | Command::Check(_)
+            | Command::Config => "command-line",
         }
     }
 
@@ -400,9 +422,14 @@ impl Command {
     /// twenty lines at each start, and at each end warns that it was not closed by hand, which `sync=every` makes needless.
     pub const fn default_log(&self) -> &'static str {
         match self {
-            Command::Dev(_) | Command::Saga(_) | Command::Schedule(_) | Command::Check(_) | Command::Config => {
-                "warn,surrealkv=error"
-            }
+            Command::Dev(_)
+            | Command::Saga(_)
+            | Command::Schedule(_)
+            | Command::Workers(_)
+            | Command::Queues(_)
+            | Command::DeadLetters(_)
+            | Command::Check(_)
+            | Command::Config => "warn,surrealkv=error",
             Command::Orchestrator(_) | Command::Worker(_) | Command::Api(_) | Command::TestGateway(_) => {
                 "warn,amends=info,surrealkv=error"
             }

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod dev;
 mod liveness;
+mod operations;
 mod progress;
 mod roles;
 mod saga;
@@ -46,6 +47,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Check(args) => return check::run(args),
         Command::Saga(_)
         | Command::Schedule(_)
+        | Command::Workers(_)
+        | Command::Queues(_)
+        | Command::DeadLetters(_)
         | Command::Dev(_)
         | Command::Orchestrator(_)
         | Command::Worker(_)
@@ -57,11 +61,19 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
 }
 
 async fn serve(cli: &Cli) -> anyhow::Result<()> {
-    if let Command::Saga(args) = &cli.command {
-        return saga::run(args).await;
-    }
-    if let Command::Schedule(args) = &cli.command {
-        return schedule::run(args).await;
+    match &cli.command {
+        Command::Saga(args) => return saga::run(args).await,
+        Command::Schedule(args) => return schedule::run(args).await,
+        Command::Workers(args) => return operations::workers(args).await,
+        Command::Queues(args) => return operations::queues(args).await,
+        Command::DeadLetters(args) => return operations::dead_letters(args).await,
+        Command::Dev(_)
+        | Command::Orchestrator(_)
+        | Command::Worker(_)
+        | Command::Api(_)
+        | Command::TestGateway(_)
+        | Command::Check(_)
+        | Command::Config => {}
     }
     let config = Config::load(cli.common.config.as_deref(), cli.overrides())?;
     let _telemetry = telemetry::start(&config.telemetry, cli.command.role(), cli.command.default_log())?;
@@ -73,6 +85,12 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
         Command::TestGateway(args) => {
             roles::gateway::run(&config, args.webhook.clone(), args.json, roles::until_asked_to_end()).await
         }
-        Command::Saga(_) | Command::Schedule(_) | Command::Check(_) | Command::Config => Ok(()),
+        Command::Saga(_)
+        | Command::Schedule(_)
+        | Command::Workers(_)
+        | Command::Queues(_)
+        | Command::DeadLetters(_)
+        | Command::Check(_)
+        | Command::Config => Ok(()),
     }
 }

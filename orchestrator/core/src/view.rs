@@ -132,13 +132,14 @@ pub fn contracts_called(definition: &Definition) -> impl Iterator<Item = &Contra
     definition.steps.iter().map(|step| &step.call)
 }
 
-/// The contracts whose workers owe this saga an answer.
+/// The contracts whose workers this saga waits for: they owe it an answer, or will be asked again.
 pub fn contracts_asked<'a>(
     definition: &'a Definition,
     state: &'a SagaState,
 ) -> impl Iterator<Item = &'a ContractName> + 'a {
     let asked = definition.steps.iter().zip(&state.steps);
-    asked.filter(|(_, now)| matches!(now.phase, Phase::InFlight { .. })).map(|(step, _)| &step.call)
+    let waits = |now: &StepState| matches!(now.phase, Phase::InFlight { .. } | Phase::BackingOff { .. });
+    asked.filter(move |(_, now)| waits(now)).map(|(step, _)| &step.call)
 }
 
 fn paused_sentence(pause: &Pause, state: &SagaState) -> String {
@@ -199,12 +200,13 @@ fn step_sentence(step: &Step, now: &StepState, around: &Surroundings) -> Option<
             nobody()
         ),
         Phase::BackingOff { operation: Operation::Do, until, in_doubt: false } => format!(
-            "step `{name}`: backing off until {}{} (attempt {} of {})",
+            "step `{name}`: backing off until {}{} (attempt {} of {}){}",
             rfc3339(*until),
             after(now.error.as_ref()),
             // Of the budget: attempts that ended in doubt do not spend it.
             now.retries.saturating_add(1),
-            step.retry.attempts
+            step.retry.attempts,
+            nobody()
         ),
         Phase::BackingOff { operation: Operation::Do, until, in_doubt: true } => {
             let why = if step.on_unknown == OnUnknown::Probe {
@@ -213,22 +215,25 @@ fn step_sentence(step: &Step, now: &StepState, around: &Surroundings) -> Option<
                 format!("asking again under the same key{}", after(now.error.as_ref()))
             };
             format!(
-                "in doubt whether `{name}` happened: {why}; attempt {} at {}",
+                "in doubt whether `{name}` happened: {why}; attempt {} at {}{}",
                 attempt(Operation::Do).saturating_add(1),
-                rfc3339(*until)
+                rfc3339(*until),
+                nobody()
             )
         }
         Phase::BackingOff { operation: Operation::Probe, until, .. } => format!(
-            "in doubt whether `{name}` happened{}: probing at {} (attempt {})",
+            "in doubt whether `{name}` happened{}: probing at {} (attempt {}){}",
             after(now.error.as_ref()),
             rfc3339(*until),
-            attempt(Operation::Probe).saturating_add(1)
+            attempt(Operation::Probe).saturating_add(1),
+            nobody()
         ),
         Phase::BackingOff { operation: Operation::Undo, until, .. } => format!(
-            "undoing step `{name}`: backing off until {}{} (attempt {})",
+            "undoing step `{name}`: backing off until {}{} (attempt {}){}",
             rfc3339(*until),
             after(now.error.as_ref()),
-            attempt(Operation::Undo).saturating_add(1)
+            attempt(Operation::Undo).saturating_add(1),
+            nobody()
         ),
         Phase::Stuck { operation, in_doubt } => {
             let what = match (operation, in_doubt) {

@@ -81,7 +81,7 @@ impl BoundedContext {
         self
     }
 
-    /// Serves a query or an operation.
+    /// Serves a query or an operation. Those of `amends_schemas::dead_letter::ENDPOINTS` are the SDK's own.
     #[must_use]
     pub fn endpoint<E: Endpoint>(mut self, endpoint: E) -> Self {
         self.endpoints.push(Arc::new(EndpointServer(endpoint)));
@@ -134,10 +134,12 @@ impl BoundedContext {
     ) -> Result<Prepared, WorkerError> {
         let steps = self.steps.into_iter().map(|make| make(self.name, contracts)).collect::<Result<Vec<_>, _>>()?;
         only_once(self.name, "step", steps.iter().map(|step| step.contract().to_string()))?;
-        only_once(self.name, "endpoint", self.endpoints.iter().map(|endpoint| endpoint.name().to_owned()))?;
+        let own = amends_schemas::dead_letter::ENDPOINTS.into_iter();
+        let endpoints = self.endpoints.iter().map(|endpoint| endpoint.name()).chain(own);
+        only_once(self.name, "endpoint", endpoints.map(str::to_owned))?;
         only_once(self.name, "subscriber", self.subscribers.iter().map(|s| s.event_type().to_owned()))?;
         only_once(self.name, "background work", self.backgrounds.iter().map(|b| b.name().to_owned()))?;
-        for schema in [crate::inbox::SCHEMA, crate::outbox::SCHEMA, self.schema] {
+        for schema in [crate::inbox::SCHEMA, crate::dead_letters::SCHEMA, crate::outbox::SCHEMA, self.schema] {
             // Several workers of one context may start at once and define the same things.
             let mut attempt = 0;
             while let Err(source) = database.query(schema, ()).await {

@@ -1,5 +1,5 @@
-//! The inbox: what was answered under which idempotency key, which events were heard, which messages could not be read.
-//! SurrealQL of the `inbox` and `dead_letter` tables stands here.
+//! The inbox: what was answered under which idempotency key, which events were heard. SurrealQL of the `inbox` table stands here,
+//! and what sweeps it and the `dead_letter` table.
 //!
 //! A row is created in the transaction of the change it speaks of, with CREATE: of two transactions that would answer the same key
 //! one fails, and looks here again before it does anything else. That is what makes a `do` and an `undo` without `do` exclude
@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::dead_letters;
+
 /// Tables of this file. Schemaless: the results are JSON in one string, which costs a third of nested values.
 pub(crate) const SCHEMA: &str = "
     DEFINE TABLE IF NOT EXISTS inbox SCHEMALESS;
-    DEFINE TABLE IF NOT EXISTS dead_letter SCHEMALESS;
 ";
 
 /// How long a step's result is remembered. Far beyond the deadline of any saga; afterwards a `do` sent again would be done again,
@@ -27,12 +28,6 @@ pub const STEP_KEY_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long an event's id is remembered: as long as the event can come again, and a day for clocks and pauses.
 pub const EVENT_KEY_AGE_MAX: Duration = Duration::from_secs(EVENT_AGE_MAX.as_secs() + 24 * 3600);
-
-/// How long a message that could not be read is kept for people to look at.
-pub const DEAD_LETTER_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// Most bytes of a dead letter's payload that are kept; enough to see what it was.
-pub const DEAD_LETTER_BYTES_MAX: usize = 64 * 1024;
 
 /// What is remembered under a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,43 +110,6 @@ pub(crate) async fn find(database: &Database, key: &str) -> Result<Option<Record
     })))
 }
 
-/// A message that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadLetter {
-    /// The same for every delivery of the message.
-    pub id: String,
-    /// Where it was published.
-    pub subject: String,
-    /// Stable, in `snake_case`.
-    pub code: String,
-    /// What is wrong with it.
-    pub message: String,
-    /// What it was, cut to [`DEAD_LETTER_BYTES_MAX`]; bytes that are no UTF-8 are replaced.
-    pub payload: String,
-    /// How long it was.
-    pub payload_bytes: usize,
-    /// When it was recorded.
-    pub at_ms: i64,
-}
-
-/// Records a message that could not be read; the same one again changes nothing.
-pub(crate) async fn record_dead_letter(database: &Database, letter: &DeadLetter) -> Result<(), DatabaseError> {
-    let bindings = json!({ "id": letter.id, "letter": letter });
-    database
-        .query("UPSERT type::record('dead_letter', $id) CONTENT object::remove($letter, 'id') RETURN NONE", bindings)
-        .await
-        .map(drop)
-}
-
-/// The oldest dead letters, for people; at most `limit`.
-///
-/// # Errors
-/// As [`Database::query`].
-pub async fn dead_letters(database: &Database, limit: usize) -> Result<Vec<DeadLetter>, DatabaseError> {
-    let statement = "SELECT *, record::id(id) AS id FROM dead_letter LIMIT $limit";
-    database.query(statement, json!({ "limit": limit })).await?.take(0)
-}
-
 /// Walks over one batch of a table of this file and deletes what is too old. Answers where to go on, `None` at the end. There is no
 /// index on the age on purpose: it would be written with every command, to be read once a day.
 pub(crate) async fn sweep(
@@ -168,24 +126,26 @@ pub(crate) async fn sweep(
         kind: Option<String>,
         at_ms: i64,
     }
-    let table = table.name();
+    let name = table.name();
     let statement =
-        format!("SELECT record::id(id) AS id, kind, at_ms FROM type::record('{table}', $after>..) LIMIT $limit");
+        format!("SELECT record::id(id) AS id, kind, at_ms FROM type::record('{name}', $after>..) LIMIT $limit");
     let rows: Vec<Row> = database.query(&statement, json!({ "after": after, "limit": limit })).await?.take(0)?;
     let old: Vec<&str> = rows
         .iter()
         .filter(|row| {
-            let keep = match (table, row.kind.as_deref()) {
-                ("dead_letter", _) => DEAD_LETTER_AGE_MAX,
-                (_, Some("event")) => EVENT_KEY_AGE_MAX,
-                (_, _) => STEP_KEY_AGE_MAX,
+            if table == SweptTable::DeadLetter {
+                return dead_letters::is_old(row.at_ms, now);
+            }
+            let keep = match row.kind.as_deref() {
+                Some("event") => EVENT_KEY_AGE_MAX,
+                Some(_) | None => STEP_KEY_AGE_MAX,
             };
             now.timestamp_millis() - row.at_ms > keep.as_millis() as i64
         })
         .map(|row| row.id.as_str())
         .collect();
     if !old.is_empty() {
-        let statement = format!("DELETE $old.map(|$id| type::record('{table}', $id)) RETURN NONE");
+        let statement = format!("DELETE $old.map(|$id| type::record('{name}', $id)) RETURN NONE");
         database.query(&statement, json!({ "old": old })).await?;
     }
     Ok(if rows.len() < limit { None } else { rows.into_iter().next_back().map(|row| row.id) })

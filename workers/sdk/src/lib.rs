@@ -10,11 +10,13 @@
 //! * [`paging`]: pages of a list.
 //! * [`work`]: the unit of work.
 //! * [`inbox`]: what is remembered so that nothing happens twice, and for how long.
+//! * [`dead_letters`]: what could not be handled, for people.
 //! * `testing` (feature of the same name): handlers called as the worker calls them, without NATS.
 
 pub mod background;
 mod condition;
 pub mod context;
+pub mod dead_letters;
 pub mod endpoint;
 pub mod inbox;
 mod locks;

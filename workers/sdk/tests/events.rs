@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use amends_nats::Nats;
 use amends_schemas::command::Operation;
+use amends_schemas::dead_letter::{self, ActOnDeadLetter, DeadLetterActed, DeadLetterStatus};
 use amends_schemas::event::CloudEvent;
 use amends_schemas::ids::SagaId;
 use amends_schemas::subjects;
 use amends_schemas::topology::EVENTS;
-use amends_sdk::inbox::dead_letters;
 use amends_sdk::testing::{command, event};
 use amends_test_support::wait::until;
 use async_nats::HeaderMap;
@@ -119,12 +119,31 @@ async fn an_event_that_cannot_be_read_is_put_aside() {
     floor.nats.ensure_streams().await.unwrap();
     let subject = subjects::domain_event("events.EventPublished.v1");
     floor.nats.publish_acked(&subject, "torn", HeaderMap::new(), "{".into()).await.unwrap();
-    let mut codes = until("two dead letters", DEADLINE, async || {
-        let letters = dead_letters(&floor.database, 10).await.unwrap_or_default();
-        (letters.len() == 2).then(|| letters.into_iter().map(|letter| letter.code).collect::<Vec<_>>())
+    let letters = floor.letters(DeadLetterStatus::Dead, 2).await;
+    let mut codes: Vec<&str> = letters.iter().map(|letter| letter.code.as_str()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, ["malformed_event", "unreadable_event"]);
+    assert!(letters.iter().all(|letter| letter.subject == subject && letter.contract.is_none()));
+
+    // Published again it fails again; a letter that another context has sent to itself is none of ours.
+    let act = ActOnDeadLetter {
+        id: letters[0].id.clone(),
+        operation_id: Uuid::now_v7(),
+        by: "ann".to_owned(),
+        reason: String::new(),
+    };
+    let _: DeadLetterActed = floor.ask(dead_letter::REDRIVE, &act).await.unwrap();
+    until("the letter to be dead again", DEADLINE, async || {
+        let letters = floor.letters(DeadLetterStatus::Dead, 2).await;
+        letters.iter().any(|letter| letter.id == act.id && letter.times == 2).then_some(())
     })
     .await;
-    codes.sort();
-    assert_eq!(codes, ["malformed_event", "unreadable_event"]);
+    let good = |name: &str| event("events.EventPublished.v1", name, 1, json!({ "title": "good" }));
+    let headers = HeaderMap::from_iter([(dead_letter::REDRIVEN_HEADER.parse().unwrap(), "other/1".parse().unwrap())]);
+    let payload = serde_json::to_vec(&good("not ours")).unwrap();
+    floor.nats.publish_acked(&subject, "for another", headers, payload.into()).await.unwrap();
+    publish(&floor.nats, &good("ours")).await;
+    until("ours", DEADLINE, async || (counted(&floor.database, "ours").await == 1).then_some(())).await;
+    assert_eq!((floor.watch.heard(), counted(&floor.database, "not ours").await), (1, 0));
     tokio::time::timeout(Duration::from_secs(20), worker.stop()).await.unwrap();
 }

@@ -13,7 +13,6 @@ use amends_schemas::problem::{Problem, ProblemKind};
 use amends_schemas::subjects;
 use amends_schemas::topology::COMMANDS;
 use amends_sdk::WorkerSettings;
-use amends_sdk::inbox::dead_letters;
 use amends_sdk::testing::command;
 use amends_test_support::wait::until;
 use floor::*;
@@ -119,33 +118,6 @@ fn a_worker_killed_in_its_handler_leaves_the_command_to_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_becomes_a_dead_letter() {
-    let floor = Floor::new().await;
-    let worker = floor.worker();
-    floor.nats.ensure_streams().await.unwrap();
-    let contract = "lab.pour@1".parse().unwrap();
-    let subject = subjects::command(&contract);
-    for (id, payload) in [("one", "{\"saga_id\": \"secret\"}".to_owned()), ("two", "x".repeat(100_000))] {
-        floor.nats.publish_acked(&subject, id, Default::default(), payload.into()).await.unwrap();
-    }
-    let foreign = Command { key: "somebody's".to_owned(), ..pour("") };
-    floor.send(&foreign).await;
-    let letters = until("three dead letters", DEADLINE, async || {
-        let letters = dead_letters(&floor.database, 10).await.unwrap_or_default();
-        (letters.len() == 3).then_some(letters)
-    })
-    .await;
-    assert!(letters.iter().all(|letter| letter.code == "malformed_command" && letter.subject == subject));
-    assert!(letters.iter().all(|letter| !letter.message.contains("secret")));
-    assert!(letters.iter().any(|letter| letter.payload_bytes == 100_000 && letter.payload.len() < 100_000));
-    floor.until_queue_is_empty().await;
-    let mut owner = Owner::new(&floor.nats, REPLIES).await;
-    floor.send(&pour("")).await;
-    assert_eq!(owner.take().await.result, full(1));
-    worker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn draining_finishes_what_has_begun_and_leaves_the_rest() {
     let floor = Floor::new().await;
     let worker = floor.worker_with(WorkerSettings { concurrency: 1, ..WorkerSettings::default() });
@@ -241,7 +213,7 @@ async fn endpoints_are_served_and_discovered_and_background_work_is_done() {
     let info = floor.nats.client().request("$SRV.INFO.lab", "".into()).await.unwrap();
     let info: Value = serde_json::from_slice(&info.payload).unwrap();
     assert_eq!(info["metadata"]["contracts"], "lab.pour@1,lab.gulp@1");
-    assert_eq!(info["endpoints"][0]["name"], "count");
+    assert!(info["endpoints"].as_array().unwrap().iter().any(|endpoint| endpoint["name"] == "count"), "{info}");
     until("a tidy lab", DEADLINE, async || (counted(&floor.database, "tidied").await >= 2).then_some(())).await;
     worker.stop().await;
 }

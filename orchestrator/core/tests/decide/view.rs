@@ -96,16 +96,17 @@ fn who_waits_for_a_contract_that_nobody_serves_says_so() {
     around.contracts.insert(pay, None);
     assert_eq!(sentence(&around), unknown);
 
-    let doubted = check(
-        PAID,
-        &format!(
-            "{PAYING}\npay do#1 unknown => pay in doubt, do reported; pay probe again at 1s in doubt\n1s tick => pay probe#1 till 6s"
-        ),
-    );
     around.contracts.clear();
-    let probing = waiting_for(&doubted.definition, &doubted.state, &around).expect("it waits");
-    assert!(
-        probing.contains(": probing (attempt 1)") && probing.ends_with("since 2026-01-02T10:00:00Z at least"),
-        "{probing}"
-    );
+    let doubt = format!("{PAYING}\npay do#1 unknown => pay in doubt, do reported; pay probe again at 1s in doubt");
+    for (script, part) in [
+        (doubt.clone(), ": probing at 2026-01-02T10:00:01Z (attempt 1)"),
+        (format!("{doubt}\n1s tick => pay probe#1 till 6s"), ": probing (attempt 1)"),
+        (format!("{PAYING}\npay do#1 retry busy => pay do again at 1s"), "backing off until 2026-01-02T10:00:01Z"),
+    ] {
+        let run = check(PAID, &script);
+        assert_eq!(contracts_asked(&run.definition, &run.state).count(), 1);
+        let said = waiting_for(&run.definition, &run.state, &around).expect("it waits");
+        let nobody = "; no worker has served t.pay@1 since 2026-01-02T10:00:00Z at least";
+        assert!(said.contains(part) && said.ends_with(nobody), "{said}");
+    }
 }

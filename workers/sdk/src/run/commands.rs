@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use amends_nats::topology::PullConsumer;
 use amends_nats::{Nats, NatsError, trace};
-use amends_schemas::command::{Command, REPLY_COMMITTED, Reply, StepResult, idempotency_key};
+use amends_schemas::command::{Command, Operation, REPLY_COMMITTED, Reply, StepError, StepResult, idempotency_key};
+use amends_schemas::ids::SagaId;
+use amends_schemas::problem::{Answer, Problem, ProblemKind};
 use async_nats::Request;
 use async_nats::jetstream::Message;
 use chrono::Utc;
+use serde::Deserialize;
 use tracing::{Instrument, info_span};
 
-use super::dead_letter::bury;
+use super::dead_letter::{Buried, Cause, bury, redriven_for};
 use super::pull::{Ending, Handle, redelivery_delay};
 use crate::scope::Scope;
 use crate::serve::{ServeStep, Served, serve_command};
@@ -24,6 +27,34 @@ const REDELIVERY_MIN: Duration = Duration::from_millis(100);
 
 /// Longest delay: what a saga waits at most after its owner has come back.
 const REDELIVERY_MAX: Duration = Duration::from_secs(2);
+
+/// Deliveries after which a command is put aside whose answer its owner refuses for good (it does not know the saga, it cannot read the
+/// answer). With the delays that is a quarter of a minute: a mistake that passes sooner is not worth a person's time. Nothing is lost: the
+/// answer stands in the inbox.
+const REFUSED_DELIVERIES_MAX: i64 = 10;
+
+/// How long a command that a person has sent again may take; its attempt's own time is long over.
+const REDRIVEN_TIME: Duration = Duration::from_secs(60);
+
+/// What became of a reply.
+enum Told {
+    /// The owner has it in its journal.
+    Committed,
+    /// The owner will never take it.
+    Refused(Problem),
+    /// Nobody answered, or the owner cannot take it now.
+    Later,
+}
+
+/// What is read of a command that cannot be read whole, so that its saga is told.
+#[derive(Deserialize)]
+struct Envelope {
+    saga_id: SagaId,
+    step: String,
+    operation: Operation,
+    attempt: u32,
+    reply_to: String,
+}
 
 /// One contract's commands.
 pub(super) struct Commands {
@@ -55,7 +86,7 @@ impl Commands {
         Ok(command)
     }
 
-    async fn serve(&self, scope: &Scope, command: Command, delivered: i64) -> Ending {
+    async fn serve(&self, scope: &Scope, message: &Message, command: Command, delivered: i64) -> Ending {
         let command = Arc::new(command);
         let later = || Ending::Nak(redelivery_delay(delivered, REDELIVERY_MIN, REDELIVERY_MAX));
         let result = match serve_command(scope, &self.server, &command).await {
@@ -65,29 +96,76 @@ impl Commands {
             Served::Later(error) => StepResult::Unknown { error },
         };
         let status = status(&result);
-        if self.reply(scope, &command, result).await {
-            tracing::debug!(status, "answered");
-            Ending::Ack
-        } else {
-            tracing::debug!(status, delivered, "the answer was not taken; answering again later");
-            later()
+        match self.reply(scope, &Envelope::of(&command), result).await {
+            Told::Committed => {
+                tracing::debug!(status, "answered");
+                Ending::Ack
+            }
+            Told::Refused(problem) if delivered >= REFUSED_DELIVERIES_MAX => {
+                let reason = format!("The saga's owner refuses the answer, which was {status}: {problem}");
+                let about = Some((command.saga_id, command.step.as_str()));
+                bury(scope, message, Cause { code: "reply_refused", reason, about }).await.ending()
+            }
+            Told::Refused(_) | Told::Later => {
+                tracing::debug!(status, delivered, "the answer was not taken; answering again later");
+                later()
+            }
         }
     }
 
-    /// Whether the owner has it.
-    async fn reply(&self, scope: &Scope, command: &Command, result: StepResult) -> bool {
-        let reply = Reply {
+    /// Puts a command aside that cannot be read, and tells its saga, if that much can be made out: the step is in doubt, for this
+    /// attempt's name may stand for an earlier one.
+    async fn put_aside(&self, message: &Message, reason: String) -> Ending {
+        let scope = self.scope.of_message(message.headers.as_ref());
+        let envelope: Option<Envelope> = serde_json::from_slice(&message.payload).ok();
+        let about = envelope.as_ref().map(|envelope| (envelope.saga_id, envelope.step.as_str()));
+        let id = match bury(&scope, message, Cause { code: "malformed_command", reason: reason.clone(), about }).await {
+            Buried::Recorded(id) => id,
+            Buried::NotNow(ending) => return ending,
+        };
+        if let Some(envelope) = envelope {
+            let text =
+                format!("A worker cannot read the command: {reason}. Context {} keeps it as {id}.", scope.context);
+            let result = StepResult::Unknown { error: StepError::new("dead_letter", text) };
+            // Told once: whoever misses it learns of it by the attempt's timeout.
+            self.reply(&scope, &envelope, result).await;
+        }
+        Ending::Term
+    }
+
+    /// Gives the owner an answer.
+    async fn reply(&self, scope: &Scope, to: &Envelope, result: StepResult) -> Told {
+        let reply =
+            Reply { saga_id: to.saga_id, step: to.step.clone(), operation: to.operation, attempt: to.attempt, result };
+        let payload = serde_json::to_vec(&reply).expect("a reply has string keys only");
+        let request = Request::new().payload(payload.into()).headers(scope.headers()).timeout(Some(REPLY_TIME_MAX));
+        let answer = match self.nats.client().send_request(to.reply_to.clone(), request).await {
+            Ok(answer) if answer.payload == REPLY_COMMITTED => return Told::Committed,
+            Ok(answer) => answer,
+            Err(_) => return Told::Later,
+        };
+        match serde_json::from_slice::<Answer<serde_json::Value>>(&answer.payload) {
+            Ok(Answer::Error(problem)) => match problem.kind {
+                ProblemKind::Invalid
+                | ProblemKind::NotFound
+                | ProblemKind::Conflict
+                | ProblemKind::TooLarge
+                | ProblemKind::Forbidden => Told::Refused(problem),
+                ProblemKind::Unavailable | ProblemKind::Internal => Told::Later,
+            },
+            Ok(Answer::Ok(_)) | Err(_) => Told::Later,
+        }
+    }
+}
+
+impl Envelope {
+    fn of(command: &Command) -> Self {
+        Self {
             saga_id: command.saga_id,
             step: command.step.clone(),
             operation: command.operation,
             attempt: command.attempt,
-            result,
-        };
-        let payload = serde_json::to_vec(&reply).expect("a reply has string keys only");
-        let request = Request::new().payload(payload.into()).headers(scope.headers()).timeout(Some(REPLY_TIME_MAX));
-        match self.nats.client().send_request(command.reply_to.clone(), request).await {
-            Ok(answer) => answer.payload == REPLY_COMMITTED,
-            Err(_) => false,
+            reply_to: command.reply_to.clone(),
         }
     }
 }
@@ -102,10 +180,13 @@ impl Handle for Commands {
     }
 
     async fn handle(&self, message: &Message) -> Ending {
-        let command = match self.read(&message.payload) {
+        let mut command = match self.read(&message.payload) {
             Ok(command) => command,
-            Err(reason) => return bury(&self.scope, message, "malformed_command", &reason).await,
+            Err(reason) => return self.put_aside(message, reason).await,
         };
+        if redriven_for(message).is_some() {
+            command.expires_at = command.expires_at.max(Utc::now() + REDRIVEN_TIME);
+        }
         let delivered = message.info().map_or(1, |info| info.delivered);
         let span = info_span!(
             "command",
@@ -118,7 +199,7 @@ impl Handle for Commands {
         );
         trace::set_parent(&span, message.headers.as_ref());
         let scope = self.scope.of_message(message.headers.as_ref());
-        self.serve(&scope, command, delivered).instrument(span).await
+        self.serve(&scope, message, command, delivered).instrument(span).await
     }
 }
 

@@ -10,7 +10,7 @@ use amends_schemas::event::CloudEvent;
 use async_nats::jetstream::Message;
 use tracing::{Instrument, info_span};
 
-use super::dead_letter::bury;
+use super::dead_letter::{Cause, bury, redriven_for};
 use super::pull::{Ending, Handle, redelivery_delay};
 use crate::scope::Scope;
 use crate::serve::{Heard, ServeSubscriber, hear};
@@ -51,6 +51,10 @@ impl Handle for Events {
     }
 
     async fn handle(&self, message: &Message) -> Ending {
+        // Published again for one context; the others have it, or have their own dead letter.
+        if redriven_for(message).is_some_and(|(context, _)| context != self.scope.context) {
+            return Ending::Ack;
+        }
         let event: CloudEvent = match serde_json::from_slice(&message.payload) {
             Ok(event) => event,
             Err(error) => {
@@ -60,7 +64,7 @@ impl Handle for Events {
                     error.line(),
                     error.column()
                 );
-                return bury(&self.scope, message, "malformed_event", &reason).await;
+                return put_aside(&self.scope, message, "malformed_event", reason).await;
             }
         };
         // A type that an older version of this context listened to.
@@ -75,8 +79,10 @@ impl Handle for Events {
             match hear(&scope, subscriber, event).await {
                 Heard::Done => Ending::Ack,
                 Heard::Later => later,
-                Heard::Unreadable(reason) => bury(&scope, message, "unreadable_event", &reason).await,
-                Heard::Bug(reason) if delivered >= BUG_DELIVERIES_MAX => bury(&scope, message, "bug", &reason).await,
+                Heard::Unreadable(reason) => put_aside(&scope, message, "unreadable_event", reason).await,
+                Heard::Bug(reason) if delivered >= BUG_DELIVERIES_MAX => {
+                    put_aside(&scope, message, "bug", reason).await
+                }
                 Heard::Bug(reason) => {
                     tracing::error!(code = "bug", reason, delivered, "an event could not be taken in; it comes again");
                     later
@@ -86,4 +92,8 @@ impl Handle for Events {
         .instrument(span)
         .await
     }
+}
+
+async fn put_aside(scope: &Scope, message: &Message, code: &'static str, reason: String) -> Ending {
+    bury(scope, message, Cause { code, reason, about: None }).await.ending()
 }

@@ -19,6 +19,7 @@ use crate::background;
 use crate::context::{Prepared, WorkerError, WorkerSettings};
 use crate::outbox::OutboxRow;
 use crate::relay::Relay;
+use crate::serve::{DiscardLetter, EndpointServer, ListLetters, RedriveLetter, ServeEndpoint, ShowLetter};
 
 /// How long the last acknowledgements may take to leave; what does not is answered from the inbox when it comes again.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
@@ -31,7 +32,8 @@ pub(crate) async fn run(
     settings: WorkerSettings,
     shutdown: CancellationToken,
 ) -> Result<(), WorkerError> {
-    let Prepared { scope, steps, endpoints, subscribers, backgrounds } = prepared;
+    let Prepared { scope, steps, mut endpoints, subscribers, backgrounds } = prepared;
+    endpoints.extend(dead_letter_endpoints(scope.context, &nats));
     let contracts: Vec<String> = steps.iter().map(|step| step.contract().to_string()).collect();
     let service = endpoints::Service::start(&nats, &scope, &contracts, endpoints).await?;
     // Ended last: it publishes what the last handlers commit.
@@ -69,4 +71,14 @@ pub(crate) async fn run(
     let _ = tokio::time::timeout(FLUSH_TIME_MAX, nats.client().flush()).await;
     tracing::info!(context = scope.context, "drained");
     Ok(())
+}
+
+/// What every context answers about its dead letters.
+fn dead_letter_endpoints(context: &'static str, nats: &Nats) -> [Arc<dyn ServeEndpoint>; 4] {
+    [
+        Arc::new(EndpointServer(ListLetters(context))),
+        Arc::new(EndpointServer(ShowLetter(context))),
+        Arc::new(EndpointServer(RedriveLetter { context, nats: nats.clone() })),
+        Arc::new(EndpointServer(DiscardLetter(context))),
+    ]
 }

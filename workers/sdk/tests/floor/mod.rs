@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use amends_nats::{Nats, NatsSettings};
 use amends_schemas::command::{Command, Reply};
+use amends_schemas::dead_letter::{self, DeadLetter, DeadLetterStatus, ListDeadLetters};
+use amends_schemas::problem::Problem;
+use amends_schemas::saga::Page;
 use amends_schemas::subjects;
 use amends_schemas::topology::COMMANDS;
 use amends_sdk::database::{Database, Location};
@@ -13,6 +16,8 @@ use amends_sdk::*;
 use amends_test_support::{TestNats, nats_server};
 use async_nats::HeaderMap;
 use futures::StreamExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -79,6 +84,22 @@ impl Floor {
     pub async fn queued(&self) -> u64 {
         let stream = self.nats.jetstream().get_stream(COMMANDS.name).await.unwrap();
         stream.cached_info().state.messages
+    }
+
+    /// Asks one of the lab's endpoints.
+    pub async fn ask<A: DeserializeOwned>(&self, endpoint: &str, question: &impl Serialize) -> Result<A, Problem> {
+        let question = serde_json::to_value(question).unwrap();
+        self.nats.ask(subjects::context_endpoint("lab", endpoint), &question, DEADLINE).await
+    }
+
+    /// The lab's dead letters, newest first, once there are `count` with this status.
+    pub async fn letters(&self, status: DeadLetterStatus, count: usize) -> Vec<DeadLetter> {
+        let question = ListDeadLetters { status: Some(status), ..ListDeadLetters::default() };
+        amends_test_support::wait::until("dead letters", DEADLINE, async || {
+            let page: Page<DeadLetter> = self.ask(dead_letter::LIST, &question).await.ok()?;
+            (page.items.len() == count).then_some(page.items)
+        })
+        .await
     }
 
     /// Waits until every command is acknowledged.
