@@ -167,7 +167,7 @@ pub async fn get_saga(State(api): State<Api>, PathOf(saga_id): PathOf<SagaId>) -
 #[utoipa::path(get, path = "/v1/sagas/{saga_id}/history", tag = "sagas",
     params(("saga_id" = Uuid, Path, description = "Which")),
     responses(
-        (status = 200, description = "All facts, oldest first", body = Page<HistoryEntryDocument>),
+        (status = 200, description = "All facts, oldest first. The first is `history_trimmed`, with their `count`, when the oldest are past keeping", body = Page<HistoryEntryDocument>),
         (status = 404, description = "`saga_not_found`", body = ProblemDocument,
             content_type = "application/problem+json"),
     ))]

@@ -15,6 +15,8 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Deserialize;
 
+use crate::retention::RetentionConfig;
+
 /// The compiled-in defaults, with a sentence on each setting.
 pub const DEFAULTS: &str = include_str!("../default.toml");
 
@@ -26,6 +28,7 @@ pub struct Config {
     pub nats: NatsConfig,
     pub database: DatabaseConfig,
     pub orchestrator: OrchestratorConfig,
+    pub retention: RetentionConfig,
     pub worker: WorkerConfig,
     pub api: ApiConfig,
     pub payment: PaymentConfig,
@@ -160,6 +163,7 @@ impl Config {
             "database.url is {:?}, but must be empty or start with ws:// or wss://",
             self.database.url
         );
+        self.retention.policy()?;
         ensure!(!self.payment.webhook_secret.is_empty(), "payment.webhook_secret must not be empty");
         ensure!(
             (1..=300).contains(&self.payment.timeout_seconds),
@@ -246,6 +250,8 @@ mod tests {
             ("[orchestrator]\npartitions = 300\n", "orchestrator.partitions"),
             ("[database]\nurl = \"http://somewhere\"\n", "database.url"),
             ("[telemetry]\nlog_format = \"xml\"\n", "xml"),
+            ("[retention]\nhistory = \"soon\"\n", "retention.history"),
+            ("[retention.definitions.registration]\nforever = true\n", "forever"),
         ] {
             std::fs::write(&file, text).expect("written");
             let error = format!("{:#}", Config::load(Some(&file), Vec::new()).expect_err(text));

@@ -9,6 +9,7 @@ mod dev;
 mod liveness;
 mod operations;
 mod progress;
+mod retention;
 mod roles;
 mod saga;
 mod schedule;

@@ -8,6 +8,7 @@
 //! * [`Engine`], [`PartitionHandle`]: running partitions and putting requests to them.
 //! * [`request`]: what can be asked of a partition.
 //! * [`schedules`]: what starts sagas at given times.
+//! * [`retention`]: how long what is over is kept, and how it goes.
 //! * [`status`]: how partitions stand, for readiness.
 //! * [`chore`]: work for a whole deployment that one process at a time does; [`rekey`] is one.
 //! * [`EngineSettings`]: every bound and delay, with its reason.
@@ -21,6 +22,7 @@ pub mod ports;
 mod projector;
 pub mod rekey;
 pub mod request;
+pub mod retention;
 pub mod schedules;
 mod settings;
 pub mod status;

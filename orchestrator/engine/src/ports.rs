@@ -17,6 +17,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::retention::Retain;
+
 /// One committed batch: everything a partition decided in one round, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalRecord {
@@ -238,6 +240,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records by position, in the order asked for; positions that do not exist are left out.
     async fn records(&self, partition: PartitionId, positions: &[u64]) -> Result<Vec<JournalRecord>, StoreError>;
+
+    /// Histories, and how they go.
+    fn retention(&self) -> &dyn Retain;
 }
 
 /// Why something could not be sent.

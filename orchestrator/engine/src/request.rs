@@ -9,6 +9,8 @@ use amends_schemas::operate::{CompensationPreview, OperateSaga, Operated};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{CancelSaga, Cancellation, HistoryEntry, SagaView, StartSaga};
 
+use tokio::sync::oneshot;
+
 use crate::ports::{StoreError, StoredSaga};
 
 /// Gives an answer, once, after what it tells is committed. Called on the partition's loop: it must not block. Dropped
@@ -113,6 +115,8 @@ pub(crate) enum Internal {
     CommandRefused { reply: Reply },
     /// The projector has written the batch it was given, or was fenced.
     Projected { result: Result<(), StoreError> },
+    /// Sagas are to be removed: which of them nobody has, so that requests for them wait until they are [`Internal::Loaded`].
+    Forgetting { saga_ids: Vec<SagaId>, free: oneshot::Sender<Vec<SagaId>> },
     /// Dispatch everything in flight again.
     Redispatch,
     /// The lease was lost and is ours again: find out whether anybody owned the partition in between.

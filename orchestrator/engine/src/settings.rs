@@ -1,6 +1,9 @@
 //! Every bound and delay of the engine, with its reason.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::retention::RetentionPolicy;
 
 /// How the engine is tuned. The defaults are right for production; tests shorten some.
 #[derive(Debug, Clone)]
@@ -39,6 +42,18 @@ pub struct EngineSettings {
     pub changes_waiting_max: usize,
     /// Longest history answered, in facts. Longer ones are a sign of a step that is retried for ever.
     pub history_facts_max: usize,
+    /// What is past keeping; nothing is ever let go when absent.
+    pub retention: Option<Arc<RetentionPolicy>>,
+    /// Most records taken out of the journal at once.
+    pub retention_records_max: usize,
+    /// Bytes of records beyond which no further one is taken out at once: together with what is moved they fit into one transaction.
+    pub retention_bytes_max: usize,
+    /// Sagas beyond which no further record is taken out at once: each is looked up.
+    pub retention_sagas_max: usize,
+    /// Between two steps of letting go while there is more: work that nobody waits for leaves room for work that somebody does.
+    pub retention_pause: Duration,
+    /// Between two looks for what is past keeping when there was nothing.
+    pub retention_interval: Duration,
     /// Longest sleep of the loop, so that a clock that jumps is noticed.
     pub timer_check_max: Duration,
     /// How often a lease is extended: three tries within its life.
@@ -71,6 +86,12 @@ impl Default for EngineSettings {
             watches_max: 10_000,
             changes_waiting_max: 1024,
             history_facts_max: 10_000,
+            retention: None,
+            retention_records_max: 256,
+            retention_bytes_max: 8 * 1024 * 1024,
+            retention_sagas_max: 2_000,
+            retention_pause: Duration::from_secs(1),
+            retention_interval: Duration::from_secs(60),
             timer_check_max: Duration::from_secs(1),
             lease_renewal: lease / 3,
             lease_poll: lease / 8,

@@ -61,6 +61,8 @@ pub struct PartitionStatus {
     pub position: u64,
     /// The checkpoint last written.
     pub projected: u64,
+    /// The last position taken out of the journal by this process; zero when none was.
+    pub truncated: u64,
     /// Sagas in memory.
     pub saga_count: usize,
     /// Sagas left untouched.
@@ -110,6 +112,7 @@ impl StatusCell {
             epoch: 0,
             position: 0,
             projected: 0,
+            truncated: 0,
             saga_count: 0,
             parked: Vec::new(),
             trouble: None,

@@ -90,6 +90,15 @@ fn try_split(blob: &[u8]) -> Option<Vec<&[u8]>> {
     rest.is_empty().then_some(elements)
 }
 
+/// An array of what [`split`] gave.
+pub(crate) fn join(elements: &[Vec<u8>]) -> Vec<u8> {
+    let count = u32::try_from(elements.len()).expect("the elements of a list that fit into memory");
+    let mut blob = vec![0xdd];
+    blob.extend(count.to_be_bytes());
+    elements.iter().for_each(|element| blob.extend(element));
+    blob
+}
+
 /// How many bytes the value at the beginning takes; none when it is no MessagePack, or torn.
 fn length(blob: &[u8]) -> Option<usize> {
     let mut reader = rmp_serde::Deserializer::new(Cursor::new(blob));
@@ -161,6 +170,8 @@ mod tests {
             let blob = encode("it", &list).unwrap();
             let elements: Vec<String> = split("it", &blob).unwrap().into_iter().map(|raw| read(raw).unwrap()).collect();
             assert_eq!(elements, list);
+            let raws: Vec<Vec<u8>> = split("it", &blob).unwrap().into_iter().map(<[u8]>::to_vec).collect();
+            assert_eq!(read::<Vec<String>>(&join(&raws)).unwrap(), list);
             assert!(split("it", &[&blob[..], &[0xc0]].concat()).is_err(), "more than the list");
         }
         for torn in [&[][..], &[0x80], &[0x92, 1], &[0xdc, 0], &[0x91, 0xc1]] {

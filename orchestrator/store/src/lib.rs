@@ -10,6 +10,7 @@
 //! | `tally` | `[partition, definition, status]` | how many rows of `saga` are such, moved in the transaction that moves them |
 //! | `view` | `main` | how far rows of earlier versions have been brought up to date |
 //! | `schedule` | the schedule's name | one row per schedule: columns to find what is due, the rest as JSON text |
+//! | `truncation`, `history`, `trimmed` | | what is past keeping goes: see `retain` |
 //! | `deployment` | `main` | the number of partitions |
 //!
 //! A saga's row carries `keys`, one for each thing it can be found by (the table in `keys.rs`), and `rank`, which sorts newest first;
@@ -52,6 +53,7 @@ mod project;
 mod question;
 mod recover;
 mod rekey;
+mod retain;
 mod rows;
 mod scan;
 mod schedules;

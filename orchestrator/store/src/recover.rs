@@ -11,7 +11,8 @@ use crate::journal;
 use crate::keys::unsettled_key;
 use crate::park;
 use crate::project::stored_checkpoint;
-use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, from_values, saga_id, to_i64};
+use crate::retain::truncated_upto;
+use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, from_values, journal_id, saga_id, to_i64};
 use crate::store::unavailable;
 
 /// Rows read by one statement: bounds the memory of one answer.
@@ -31,6 +32,7 @@ pub(crate) async fn recover(database: &Database, partition: PartitionId) -> Resu
     let tail = tail(&snapshot, partition, checkpoint).await?;
     settled_since(&snapshot, &tail, &mut read).await?;
     let parked = park::parked(&snapshot, partition).await?;
+    begins(&snapshot, partition, checkpoint).await?;
     // It has written nothing; whether cancelling it was answered does not matter.
     let _ = snapshot.cancel().await;
 
@@ -47,6 +49,29 @@ pub(crate) async fn recover(database: &Database, partition: PartitionId) -> Resu
         }
     };
     Ok(Recovered { last_position, last_epoch, sagas: read.sagas, unread: read.unread, parked, tail })
+}
+
+/// What has been taken out of the journal ends before the checkpoint, and the record behind it is there.
+async fn begins(snapshot: &Transaction, partition: PartitionId, checkpoint: u64) -> Result<(), StoreError> {
+    let doing = "reading the journal";
+    let truncated = truncated_upto(snapshot, partition).await.map_err(|error| unavailable(doing, &error))?;
+    if truncated == 0 {
+        return Ok(());
+    }
+    let mut bindings = Variables::new();
+    bindings.insert("id", journal_id(partition, truncated + 1)?);
+    let first = snapshot
+        .query_values("SELECT VALUE id FROM $id", bindings)
+        .await
+        .and_then(|mut rows| rows.take_values(0))
+        .map_err(|error| unavailable(doing, &error))?;
+    if truncated >= checkpoint || first.is_empty() {
+        return Err(StoreError::Damaged(format!(
+            "partition {partition} has no position {}, at which its journal begins",
+            truncated + 1
+        )));
+    }
+    Ok(())
 }
 
 /// Rows as they were found.

@@ -98,7 +98,7 @@ struct EntryHead {
 }
 
 /// The entries of a record: those that this version knows to the end, and whose the others are.
-fn entries(what: &str, blob: &[u8]) -> Result<(Vec<JournalEntry>, Vec<UnreadEntry>), StoreError> {
+pub(crate) fn entries(what: &str, blob: &[u8]) -> Result<(Vec<JournalEntry>, Vec<UnreadEntry>), StoreError> {
     if let Ok(entries) = codec::read(blob) {
         return Ok((entries, Vec::new()));
     }
@@ -133,18 +133,23 @@ pub(crate) fn saga_id(saga_id: SagaId) -> RecordId {
     RecordId::new("saga", saga_id.to_string())
 }
 
-/// The text behind the partition in an id like `[partition, text, …]`.
-pub(crate) fn second_part(id: &RecordId) -> Option<&str> {
+/// The parts of an id like `[partition, …]`; none of any other id.
+pub(crate) fn array_of(id: &RecordId) -> &[Value] {
     match &id.key {
-        RecordIdKey::Array(array) => match array.get(1) {
-            Some(Value::String(text)) => Some(text.as_str()),
-            Some(_) | None => None,
-        },
+        RecordIdKey::Array(array) => array.as_slice(),
         RecordIdKey::Number(_)
         | RecordIdKey::String(_)
         | RecordIdKey::Uuid(_)
         | RecordIdKey::Object(_)
-        | RecordIdKey::Range(_) => None,
+        | RecordIdKey::Range(_) => &[],
+    }
+}
+
+/// The text behind the partition in an id like `[partition, text, …]`.
+pub(crate) fn second_part(id: &RecordId) -> Option<&str> {
+    match array_of(id) {
+        [_, Value::String(text), ..] => Some(text.as_str()),
+        _ => None,
     }
 }
 
@@ -238,6 +243,10 @@ impl SagaRow {
 }
 
 impl StateRow {
+    pub(crate) fn saga_id(&self) -> Result<SagaId, StoreError> {
+        saga_id_of(&self.id)
+    }
+
     pub(crate) fn into_saga(self) -> Result<StoredSaga, StoreError> {
         let saga_id = saga_id_of(&self.id)?;
         let unread = |definition, why| StoreError::Unread(Box::new(UnreadSaga { saga_id, definition, why }));

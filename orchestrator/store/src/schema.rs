@@ -15,6 +15,9 @@ const SCHEMA: &str = "
     DEFINE TABLE IF NOT EXISTS checkpoint;
     DEFINE TABLE IF NOT EXISTS saga;
     DEFINE TABLE IF NOT EXISTS parked;
+    DEFINE TABLE IF NOT EXISTS truncation;
+    DEFINE TABLE IF NOT EXISTS history;
+    DEFINE TABLE IF NOT EXISTS trimmed;
     DEFINE INDEX IF NOT EXISTS saga_key ON saga FIELDS keys.*, rank;
     DEFINE INDEX IF NOT EXISTS saga_turn ON saga FIELDS turns.*, turn;
     DEFINE TABLE IF NOT EXISTS tally;

@@ -2,6 +2,7 @@
 
 use amends_database::{Database, DatabaseError};
 use amends_engine::ports::{JournalRecord, ParkedFacts, Recovered, Rekeyed, StandingOf, Store, StoreError, StoredSaga};
+use amends_engine::retention::Retain;
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_schemas::saga::{ListSagas, Page, SagaSummary};
 use amends_schemas::search::{SagaCount, SagaCounts, SagaFilter};
@@ -26,6 +27,10 @@ impl SurrealStore {
     pub async fn open(database: Database) -> Result<Self, StoreError> {
         schema::define(&database).await?;
         Ok(Self { known: KnownSagas::new(database.clone()), database })
+    }
+
+    pub(crate) const fn database(&self) -> &Database {
+        &self.database
     }
 }
 
@@ -101,5 +106,9 @@ impl Store for SurrealStore {
 
     async fn records(&self, partition: PartitionId, positions: &[u64]) -> Result<Vec<JournalRecord>, StoreError> {
         journal::records(&self.database, partition, positions).await
+    }
+
+    fn retention(&self) -> &dyn Retain {
+        self
     }
 }

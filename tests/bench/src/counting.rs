@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use amends_core::event::Fact;
 use amends_engine::ports::{JournalRecord, ParkedFacts, Recovered, Rekeyed, StandingOf, Store, StoreError, StoredSaga};
+use amends_engine::retention::Retain;
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_schemas::saga::{ListSagas, Page, SagaSummary};
 use amends_schemas::search::{SagaCount, SagaCounts, SagaFilter};
@@ -130,5 +131,9 @@ impl Store for CountingStore {
 
     async fn records(&self, partition: PartitionId, positions: &[u64]) -> Result<Vec<JournalRecord>, StoreError> {
         self.inner.records(partition, positions).await
+    }
+
+    fn retention(&self) -> &dyn Retain {
+        self.inner.retention()
     }
 }

@@ -43,7 +43,7 @@ pub async fn start(config: &Config, nats_url: &str, schemas: &Schemas) -> anyhow
         schedules: store,
         nats: config.nats_settings(nats_url, "orchestrator"),
         library: Arc::new(schemas.definitions.clone()),
-        settings: EngineSettings::default(),
+        settings: EngineSettings { retention: Some(Arc::new(config.retention.policy()?)), ..EngineSettings::default() },
         owner: owner(config),
         partitions: config.partition_count(),
     };

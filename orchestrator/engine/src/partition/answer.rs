@@ -10,15 +10,13 @@ use amends_core::view::{history_entry, view};
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::problem::{Problem, ProblemKind};
 use amends_schemas::saga::{HistoryEntry, SagaView};
+use chrono::{DateTime, Utc};
 
 use super::decide::{definition_missing, record_unread};
 use super::round::After;
 use super::run::Partition;
 use crate::dispatcher::Job;
-use crate::ports::{JournalEntry, Store, UnreadSaga};
-
-/// Records read at once for a history; each may hold a whole round of facts.
-const HISTORY_RECORDS_AT_ONCE: usize = 64;
+use crate::ports::{JournalEntry, Store, StoreError};
 
 impl Partition {
     /// Notes what the committed record changed.
@@ -50,18 +48,8 @@ impl Partition {
         match after {
             After::Effects { saga_id, effects, traceparent } => self.execute(saga_id, effects, traceparent.as_ref()),
             After::View { saga_id, respond } => respond(self.view(saga_id)),
-            After::History { saga_id, respond } => match self.history_parts(saga_id) {
-                Ok((definition, positions)) => {
-                    let reading = History {
-                        store: Arc::clone(&self.store),
-                        partition: self.partition,
-                        saga_id,
-                        definition,
-                        positions,
-                        facts_max: self.settings.history_facts_max,
-                    };
-                    tokio::spawn(async move { respond(reading.read().await) });
-                }
+            After::History { saga_id, respond } => match self.history(saga_id) {
+                Ok(history) => _ = tokio::spawn(async move { respond(history.read().await) }),
                 Err(problem) => respond(Err(problem)),
             },
             After::Cancelled { result, respond } => respond(result),
@@ -139,57 +127,68 @@ impl Partition {
         Ok((definition, &entry.state))
     }
 
-    fn history_parts(&self, saga_id: SagaId) -> Result<(Arc<Definition>, Vec<u64>), Problem> {
+    fn history(&self, saga_id: SagaId) -> Result<History, Problem> {
         let entry = self
             .memory
             .get(saga_id)
             .ok_or_else(|| Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")))?;
         let definition = entry.definition.as_ref().ok_or_else(|| definition_missing(entry))?;
-        if entry.state.event_count > self.settings.history_facts_max as u64 {
-            return Err(too_long(entry.state.event_count));
+        let (fact_count, facts_max) = (entry.state.event_count, self.settings.history_facts_max);
+        if fact_count > facts_max as u64 {
+            return Err(too_long(fact_count));
         }
-        Ok((Arc::clone(definition), entry.positions.clone()))
+        Ok(History {
+            store: Arc::clone(&self.store),
+            partition: self.partition,
+            saga_id,
+            definition: Arc::clone(definition),
+            positions: entry.positions.clone(),
+            fact_count,
+            created_at: entry.state.created_at,
+            facts_max,
+        })
     }
 }
 
-/// Reads one saga's facts back from the journal.
+/// Reads one saga's facts back.
 struct History {
     store: Arc<dyn Store>,
     partition: PartitionId,
     saga_id: SagaId,
     definition: Arc<Definition>,
     positions: Vec<u64>,
+    fact_count: u64,
+    created_at: DateTime<Utc>,
     facts_max: usize,
 }
 
 impl History {
     async fn read(self) -> Result<Vec<HistoryEntry>, Problem> {
-        let mut facts = Vec::new();
-        for positions in self.positions.chunks(HISTORY_RECORDS_AT_ONCE) {
-            let records = self.store.records(self.partition, positions).await.map_err(|error| {
-                tracing::warn!(saga.id = %self.saga_id, %error, "a history cannot be read");
-                Problem::unavailable("store_unavailable", "the database cannot answer")
-            })?;
-            if let Some(unread) =
-                records.iter().flat_map(|record| &record.unread).find(|unread| unread.saga_id == self.saga_id)
-            {
-                let (saga_id, why) = (self.saga_id, unread.why.clone());
-                return Err(record_unread(&UnreadSaga { saga_id, definition: None, why }));
+        let Self { partition, saga_id, positions, facts_max, .. } = &self;
+        let events = match self.store.retention().history(*partition, *saga_id, positions, *facts_max).await {
+            Ok(events) => events,
+            Err(StoreError::Unread(saga)) => return Err(record_unread(&saga)),
+            Err(error) => {
+                tracing::warn!(saga.id = %saga_id, %error, "a history cannot be read");
+                return Err(Problem::unavailable("store_unavailable", "the database cannot answer"));
             }
-            for entry in records.iter().flat_map(|record| &record.entries) {
-                if entry.saga_id != self.saga_id {
-                    continue;
-                }
-                for event in &entry.events {
-                    facts.push(history_entry(&self.definition, facts.len() as u64 + 1, event));
-                }
-            }
-            if facts.len() > self.facts_max {
-                return Err(too_long(facts.len() as u64));
-            }
+        };
+        let trimmed = self.fact_count.saturating_sub(events.len() as u64);
+        let mut facts = Vec::with_capacity(events.len() + 1);
+        if trimmed > 0 {
+            facts.push(history_trimmed(trimmed, self.created_at));
         }
+        facts.extend(
+            (trimmed + 1..).zip(&events).map(|(sequence, event)| history_entry(&self.definition, sequence, event)),
+        );
         Ok(facts)
     }
+}
+
+/// Stands for facts that are past keeping: the first `count` of them.
+fn history_trimmed(count: u64, at: DateTime<Utc>) -> HistoryEntry {
+    let data = serde_json::json!({"count": count});
+    HistoryEntry { sequence: 1, at, event: "history_trimmed".to_owned(), step: None, data }
 }
 
 fn too_long(fact_count: u64) -> Problem {

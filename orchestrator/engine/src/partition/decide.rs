@@ -160,6 +160,13 @@ impl Partition {
                 self.decide_if_here(round, saga_id, Input::Reply { step, operation, attempt, result });
             }
             Internal::Projected { result } => self.projection_ended(result),
+            Internal::Forgetting { mut saga_ids, free } => {
+                saga_ids.retain(|saga_id| !self.memory.has(*saga_id) && !self.loading.contains_key(saga_id));
+                self.loading.extend(saga_ids.iter().map(|saga_id| (*saga_id, Vec::new())));
+                if let Err(saga_ids) = free.send(saga_ids) {
+                    saga_ids.iter().for_each(|saga_id| _ = self.loading.remove(saga_id));
+                }
+            }
             Internal::Redispatch => self.redispatch(),
             Internal::ProveOwnership => round.must_write = true,
         }

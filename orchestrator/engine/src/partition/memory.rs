@@ -166,6 +166,12 @@ impl Memory {
         with_facts.map(|aside| ParkedFacts { saga_id: aside.saga.saga_id, positions: aside.positions.clone() })
     }
 
+    /// Whether a saga is in memory, on its way into the view, or set aside.
+    pub(crate) fn has(&self, saga_id: SagaId) -> bool {
+        let projecting = self.projecting.as_ref().is_some_and(|batch| batch.settled.contains_key(&saga_id));
+        projecting || self.sagas.contains_key(&saga_id) || self.set_aside.contains_key(&saga_id)
+    }
+
     /// Makes a saga be in memory, from the projector's queue if it is there. `false` when only the view may have it.
     pub(crate) fn recall(&mut self, saga_id: SagaId, library: &DefinitionLibrary) -> bool {
         if self.sagas.contains_key(&saga_id) {

@@ -21,6 +21,7 @@ use crate::dispatcher::{self, Job, Sending, longer};
 use crate::ports::{JournalRecord, Presence, Store, StoreError, Transport};
 use crate::projector::{self, Projecting};
 use crate::request::{Internal, Request};
+use crate::retention::{self, Sweeping};
 use crate::settings::EngineSettings;
 use crate::status::{Role, StatusCell};
 use crate::timers::Timers;
@@ -123,6 +124,15 @@ impl Partition {
             status: parts.status.clone(),
         });
         let (changes, announcer) = announce(Arc::clone(&parts.transport), parts.settings.changes_waiting_max);
+        let sweeper = retention::spawn(Sweeping {
+            store: Arc::clone(&parts.store),
+            partition: parts.partition,
+            epoch: taken.epoch,
+            library: Arc::clone(&parts.library),
+            settings: Arc::clone(&parts.settings),
+            internal: parts.internal.clone(),
+            status: parts.status.clone(),
+        });
         let parked = taken.memory.parked();
         for saga in &parked {
             tracing::error!(saga.id = %saga.saga_id, saga.definition = saga.definition, hash = saga.hash,
@@ -162,7 +172,7 @@ impl Partition {
             status: parts.status,
             fenced: None,
             dispatcher,
-            helpers: vec![projector, announcer],
+            helpers: [projector, announcer].into_iter().chain(sweeper).collect(),
         };
         partition.resume_all();
         Ok(partition)

@@ -2,6 +2,7 @@
 
 mod journal;
 mod known;
+mod retain;
 mod schedules;
 mod search;
 pub mod view;
