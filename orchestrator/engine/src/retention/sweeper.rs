@@ -182,7 +182,7 @@ impl Sweeper {
         let state = &saga.state;
         let definition = self.sweeping.library.resolve(&state.definition)?.reference.name.to_string();
         let over = self.policy.is_history_over(&definition, state.updated_at, now);
-        over.then(|| Dropped { saga_id: state.saga_id, definition, settled_at: state.updated_at, has_moved: false })
+        over.then_some(Dropped { saga_id: state.saga_id, definition, settled_at: state.updated_at, has_moved: false })
     }
 
     /// Its line in an archive; none when its facts must stay.
