@@ -55,6 +55,28 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// In a line.
+    pub fn line(&self) -> String {
+        let build = if self.release_build {
+            "release build"
+        } else {
+            "**debug build: these figures say that the benchmark runs, not how fast anything is**"
+        };
+        format!(
+            "{}: commit {}, {build}, {}; {} cores ({}), Linux {}; load average {} before, {} after",
+            self.at,
+            self.revision,
+            self.compiler,
+            self.cores,
+            self.model,
+            self.kernel,
+            self.load_before,
+            self.load_after,
+        )
+    }
+}
+
 /// The load average of the last minute: well above what the benchmark itself causes when others use the machine too.
 pub fn load_average() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();

@@ -4,6 +4,7 @@
 
 mod control;
 mod counting;
+mod fill;
 mod fsyncs;
 mod job;
 mod load;
@@ -13,6 +14,7 @@ mod report;
 mod restate;
 mod role;
 mod rounds;
+mod scale;
 mod usage;
 mod world;
 
@@ -30,6 +32,7 @@ use crate::measurement::Contender;
 use crate::report::Results;
 use crate::role::Role;
 use crate::rounds::Rounds;
+use crate::scale::Scale;
 
 /// Measures Amends.
 #[derive(Debug, Parser)]
@@ -41,31 +44,64 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Every contender, in interleaved rounds; then the report.
-    All(Rounds),
+    /// Every contender in interleaved rounds, and scale; then the report.
+    All {
+        #[command(flatten)]
+        rounds: Rounds,
+        #[command(flatten)]
+        scale: Scale,
+        #[command(flatten)]
+        out: Out,
+    },
     /// Only the engine, with plain workers and with SDK workers.
-    Engine(Rounds),
+    Engine(Alone),
     /// Only Restate, with four services and with four local steps.
-    Restate(Rounds),
+    Restate(Alone),
     /// Only the floor.
-    Floor(Rounds),
+    Floor(Alone),
     /// Some contenders, in interleaved rounds.
     Compare {
         /// Which.
         #[arg(long, value_delimiter = ',', required = true)]
         contenders: Vec<Contender>,
         #[command(flatten)]
-        rounds: Rounds,
+        alone: Alone,
+    },
+    /// A million finished sagas, a hundred thousand that wait, ten thousand timers in one second.
+    Scale {
+        #[command(flatten)]
+        scale: Scale,
+        #[command(flatten)]
+        out: Out,
     },
     /// Writes the report of what was measured last.
-    Report {
-        /// Where the results are.
-        #[arg(long, default_value = env!("CARGO_MANIFEST_DIR"))]
-        out: PathBuf,
-    },
+    Report(Out),
     /// A process of the benchmark; started by it.
     #[command(subcommand, hide = true)]
     Role(Role),
+}
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+struct Alone {
+    #[command(flatten)]
+    rounds: Rounds,
+    #[command(flatten)]
+    out: Out,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+struct Out {
+    /// Where `results.json` and `RESULTS.md` go.
+    #[arg(long, default_value = env!("CARGO_MANIFEST_DIR"))]
+    out: PathBuf,
+}
+
+impl Alone {
+    async fn run(&self, contenders: &[Contender]) -> anyhow::Result<()> {
+        self.rounds.run(contenders, &self.out.out).await
+    }
 }
 
 #[tokio::main]
@@ -81,12 +117,16 @@ async fn main() -> anyhow::Result<()> {
 
 async fn carry_out(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::All(rounds) => rounds.run(Contender::value_variants()).await,
-        Command::Engine(rounds) => rounds.run(&[Contender::Engine, Contender::EngineSdk]).await,
-        Command::Restate(rounds) => rounds.run(&[Contender::RestateServices, Contender::RestateLocal]).await,
-        Command::Floor(rounds) => rounds.run(&[Contender::Floor]).await,
-        Command::Compare { contenders, rounds } => rounds.run(&contenders).await,
-        Command::Report { out } => Results::read(&out)?.write(&out),
+        Command::All { rounds, scale, out } => {
+            rounds.run(Contender::value_variants(), &out.out).await?;
+            scale.run(&out.out).await
+        }
+        Command::Engine(alone) => alone.run(&[Contender::Engine, Contender::EngineSdk]).await,
+        Command::Restate(alone) => alone.run(&[Contender::RestateServices, Contender::RestateLocal]).await,
+        Command::Floor(alone) => alone.run(&[Contender::Floor]).await,
+        Command::Compare { contenders, alone } => alone.run(&contenders).await,
+        Command::Scale { scale, out } => scale.run(&out.out).await,
+        Command::Report(out) => Results::read(&out.out)?.write(&out.out),
         Command::Role(role) => role.play().await,
     }
 }

@@ -1,6 +1,7 @@
 //! The results, kept as JSON and told as Markdown.
 
 mod cost;
+mod scale;
 mod speed;
 mod targets;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
 use crate::measurement::{Contender, Measurement, Spread};
+use crate::scale::Scaled;
 
 /// Everything measured, in one sitting or several.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub struct Results {
     pub restate: Option<String>,
     /// What.
     pub measurements: Vec<Measurement>,
+    /// With many sagas.
+    #[serde(default)]
+    pub scale: Option<Scaled>,
 }
 
 impl Results {
@@ -32,6 +37,16 @@ impl Results {
         let path = folder.join("results.json");
         let text = fs::read_to_string(&path).with_context(|| format!("{} holds the results", path.display()))?;
         Ok(serde_json::from_str(&text)?)
+    }
+
+    /// What was written last; nothing when nothing was.
+    pub fn read_if_any(folder: &Path) -> anyhow::Result<Self> {
+        if folder.join("results.json").exists() { Self::read(folder) } else { Ok(Self::default()) }
+    }
+
+    /// Without what is about to be measured anew.
+    pub fn without_rounds(self) -> Self {
+        Self { sittings: Vec::new(), restate: None, measurements: Vec::new(), ..self }
     }
 
     /// Writes `results.json` and `RESULTS.md`.
@@ -79,30 +94,19 @@ impl Results {
         let mut text = "# Results\n\nWritten by `amends-bench`; raw figures in `results.json`.\n\n".to_owned();
         self.head(&mut text);
         targets::tell(self, &mut text);
-        speed::tell(self, &mut text);
-        cost::tell(self, &mut text);
+        if !self.measurements.is_empty() {
+            speed::tell(self, &mut text);
+            cost::tell(self, &mut text);
+        }
+        if let Some(scaled) = &self.scale {
+            scale::tell(scaled, &mut text);
+        }
         text
     }
 
     fn head(&self, text: &mut String) {
         for machine in &self.sittings {
-            let build = if machine.release_build {
-                "release build"
-            } else {
-                "**debug build: these figures say that the benchmark runs, not how fast anything is**"
-            };
-            let _ = writeln!(
-                text,
-                "- {}: commit {}, {build}, {}; {} cores ({}), Linux {}; load average {} before, {} after",
-                machine.at,
-                machine.revision,
-                machine.compiler,
-                machine.cores,
-                machine.model,
-                machine.kernel,
-                machine.load_before,
-                machine.load_after,
-            );
+            let _ = writeln!(text, "- {}", machine.line());
         }
         let nats = self.sittings.last().map(|machine| machine.nats_server.as_str()).unwrap_or_default();
         let restate = self.restate.as_deref().unwrap_or("not measured");

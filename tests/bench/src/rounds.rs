@@ -1,6 +1,6 @@
 //! Rounds of the contenders, interleaved, so that whatever else the machine does falls on all of them.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::load::{Plan, measure};
@@ -12,6 +12,7 @@ use crate::world::World;
 
 /// How often, with how many, and for how long.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Rounds {
     /// Rounds of each contender, interleaved.
     #[arg(long, default_value_t = 3)]
@@ -31,15 +32,12 @@ pub struct Rounds {
     /// Add to what was measured before, as further rounds, instead of beginning anew.
     #[arg(long)]
     add: bool,
-    /// Where `results.json` and `RESULTS.md` go.
-    #[arg(long, default_value = env!("CARGO_MANIFEST_DIR"))]
-    out: PathBuf,
 }
 
 impl Rounds {
     /// Measures these, and writes the report.
-    pub async fn run(&self, contenders: &[Contender]) -> anyhow::Result<()> {
-        let mut results = if self.add { Results::read(&self.out)? } else { Results::default() };
+    pub async fn run(&self, contenders: &[Contender], out: &Path) -> anyhow::Result<()> {
+        let mut results = if self.add { Results::read(out)? } else { Results::read_if_any(out)?.without_rounds() };
         if contenders.iter().any(|contender| contender.is_restate()) {
             // Also fetches and builds what is missing, before anything is measured.
             results.restate = Some(restate::run::settings().await?);
@@ -53,7 +51,7 @@ impl Rounds {
         }
         machine.load_after = load_average();
         results.sittings.push(machine);
-        results.write(&self.out)
+        results.write(out)
     }
 
     /// One contender's round. New servers and new folders: what one leaves behind must not slow the next.

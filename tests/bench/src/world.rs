@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amends_nats::Nats;
 use amends_nats_server::{NatsServer, NatsServerSettings, find_or_fetch};
@@ -73,6 +73,8 @@ pub struct World {
     broker: Option<Broker>,
     /// Where it takes jobs, when that is not NATS.
     ingress: Option<Ingress>,
+    /// The orchestrator's database.
+    data: PathBuf,
     // Last, so that the folder goes after whoever writes into it.
     folder: tempfile::TempDir,
 }
@@ -92,7 +94,8 @@ impl World {
         let server = NatsServer::start(settings).await?;
         let client = connect(&server.url(), "driver").await?;
         client.ensure_streams().await?;
-        Ok(Self { processes: Vec::new(), broker: Some(Broker { server, client }), ingress: None, folder })
+        let data = folder.path().join("orchestrator");
+        Ok(Self { processes: Vec::new(), broker: Some(Broker { server, client }), ingress: None, data, folder })
     }
 
     /// A contender that serves, and what gives it jobs.
@@ -129,7 +132,8 @@ impl World {
         let folder = tempfile::tempdir()?;
         let restate = restate::run::start(folder.path()).await?;
         let ingress = Some(Ingress::new(&restate.ingress, service)?);
-        Ok(Self { processes: restate.processes, broker: None, ingress, folder })
+        let data = folder.path().join("orchestrator");
+        Ok(Self { processes: restate.processes, broker: None, ingress, data, folder })
     }
 
     /// Gives sagas to whoever serves.
@@ -137,14 +141,16 @@ impl World {
         Sagas::new(self.client()?.clone(), has_engine).await
     }
 
-    /// Starts the orchestrator; how long until it served, in milliseconds.
-    pub async fn orchestrator(&mut self) -> anyhow::Result<u64> {
-        let data = path_text(&self.data())?;
-        self.add("orchestrator", "orchestrator", &["--data", &data]).await
+    /// Starts the orchestrator; how long until it served every partition, in milliseconds.
+    pub async fn orchestrator(&mut self) -> anyhow::Result<f64> {
+        let data = path_text(&self.data)?;
+        let began = Instant::now();
+        self.add("orchestrator", "orchestrator", &["--data", &data]).await?;
+        Ok(began.elapsed().as_secs_f64() * 1000.0)
     }
 
     /// Starts the plain workers.
-    pub async fn workers(&mut self) -> anyhow::Result<u64> {
+    pub async fn workers(&mut self) -> anyhow::Result<()> {
         self.add("workers", "worker", &[]).await
     }
 
@@ -154,8 +160,24 @@ impl World {
     }
 
     /// The orchestrator's database.
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("orchestrator")
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Takes a database that is there already.
+    pub fn with_data(self, data: PathBuf) -> Self {
+        Self { data, ..self }
+    }
+
+    /// Kills a process, as `kill -9` does.
+    pub async fn kill(&mut self, name: &str) -> anyhow::Result<()> {
+        let place = self.processes.iter().position(|process| process.name == name).context("it runs")?;
+        self.processes.remove(place).kill().await
+    }
+
+    /// A process's id.
+    pub fn pid(&self, name: &str) -> Option<u32> {
+        self.processes.iter().find(|process| process.name == name).map(|process| process.pid)
     }
 
     /// Every process that counts, by name: the broker and the driver too.
@@ -179,14 +201,12 @@ impl World {
     }
 
     /// Starts this binary in a role.
-    async fn add(&mut self, name: &'static str, role: &str, arguments: &[&str]) -> anyhow::Result<u64> {
+    async fn add(&mut self, name: &'static str, role: &str, arguments: &[&str]) -> anyhow::Result<()> {
         let broker = self.broker.as_ref().context("this contender has NATS")?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["role", role, "--nats", &broker.server.url()]).args(arguments);
-        let process = Process::start(name, command).await?;
-        let ready_ms = process.ready.ready_ms;
-        self.processes.push(process);
-        Ok(ready_ms)
+        self.processes.push(Process::start(name, command).await?);
+        Ok(())
     }
 }
 

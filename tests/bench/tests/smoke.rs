@@ -97,3 +97,26 @@ fn restate_completes_the_same_job_where_it_can_be_had() {
     }
     assert!(!report.contains("not told"), "a setting of Restate has moved:\n{report}");
 }
+
+#[test]
+fn scale_is_measured_and_judged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut arguments = vec!["scale", "--finished", "450", "--waiting", "60", "--timers", "40", "--listings", "5"];
+    arguments.extend(["--full-rounds", "1", "--full-in-flight", "8", "--full-seconds", "1"]);
+    bench(&arguments, folder.path());
+
+    let scale = &results(folder.path())["scale"];
+    assert_eq!(scale["full"]["saga_count"], 450);
+    assert!(scale["full"]["on_full"][0]["saga_count"].as_u64().expect("a count") > 0, "{scale}");
+    let listings = scale["full"]["listings"].as_array().expect("listings");
+    assert_eq!(listings.len(), 7, "{scale}");
+    assert!(listings.iter().all(|listing| listing["saga_count"] == 250), "pages are not full: {scale}");
+    assert!(scale["waiting"]["resident_mib"].as_f64().expect("a size") > 1.0, "{scale}");
+    assert!(scale["timers"]["completed_ms"].as_f64().expect("a time") > 0.0, "{scale}");
+    let report = report(folder.path());
+    for words in
+        ["| by status and tag | 5 |", "with 60 sagas waiting, MiB | 600 or less |", "40 timers due at the same moment"]
+    {
+        assert!(report.contains(words), "no {words:?} in\n{report}");
+    }
+}

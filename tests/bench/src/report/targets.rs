@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::scale::ratio;
 use super::{Results, cell};
 use crate::measurement::{Contender, Measurement, Spread};
 
@@ -10,6 +11,12 @@ const BUSY: usize = 256;
 
 /// Sagas in flight at which latency is compared.
 const ALONE: usize = 1;
+
+/// Finished sagas that shall not matter.
+const MILLION: usize = 1_000_000;
+
+/// Sagas that shall be able to wait.
+const MANY_WAITING: usize = 100_000;
 
 /// One target.
 struct Target {
@@ -49,7 +56,7 @@ impl Wanted {
 /// Writes the table; what was not measured is said to be so.
 pub fn tell(results: &Results, text: &mut String) {
     let _ = write!(text, "## Targets\n\nJudged by the median.\n\n| target | wanted | found | |\n|---|---|---|---|\n");
-    for target in targets(results) {
+    for target in targets(results).into_iter().chain(targets_of_scale(results)) {
         let verdict = target.found.map_or("not measured", |found| target.wanted.verdict(found.median));
         let (wanted, found) = (target.wanted.title(), cell(target.found, target.digits));
         let _ = writeln!(text, "| {} | {wanted} | {found} | {verdict} |", target.title);
@@ -85,6 +92,42 @@ fn targets(results: &Results) -> Vec<Target> {
             found: rate(Contender::Floor),
             digits: 2,
             wanted: Wanted::AtLeast(0.4, 0.4),
+        },
+    ]
+}
+
+/// Those of large numbers of sagas; what is said of a million is judged by as many as were there.
+fn targets_of_scale(results: &Results) -> Vec<Target> {
+    let scale = results.scale.as_ref();
+    let full = scale.and_then(|scale| scale.full.as_ref());
+    let waiting = scale.and_then(|scale| scale.waiting.as_ref());
+    let held = full.map_or(MILLION, |full| full.saga_count);
+    let wait = waiting.map_or(MANY_WAITING, |waiting| waiting.saga_count);
+    let slowest = full.and_then(|full| Spread::of(full.listings.iter().map(|listing| listing.answered_ms.p99)));
+    vec![
+        Target {
+            title: format!("sagas/s with {held} finished sagas stored to those with an empty store"),
+            found: full.and_then(ratio),
+            digits: 2,
+            wanted: Wanted::AtLeast(0.9, 0.9),
+        },
+        Target {
+            title: format!("p99 of a page of {held}, the slowest kind of question, ms"),
+            found: slowest.and_then(|slowest| Spread::of([slowest.most])),
+            digits: 1,
+            wanted: Wanted::AtMost(50.0),
+        },
+        Target {
+            title: format!("resident memory with {wait} sagas waiting, MiB"),
+            found: waiting.and_then(|waiting| Spread::of([waiting.resident_mib])),
+            digits: 0,
+            wanted: Wanted::AtMost(600.0),
+        },
+        Target {
+            title: format!("restart after `kill -9` to serving with {wait} sagas waiting, ms"),
+            found: waiting.and_then(|waiting| Spread::of([waiting.restart_ms])),
+            digits: 0,
+            wanted: Wanted::AtMost(5_000.0),
         },
     ]
 }

@@ -36,7 +36,8 @@ pub async fn run(url: &str, data: PathBuf) -> anyhow::Result<()> {
         nats: nats_settings(url, "orchestrator"),
         library: Arc::new(job::library()?),
         settings: EngineSettings::default(),
-        owner: "bench".to_owned(),
+        // Each run is an owner of its own, as in production: a killed one's leases are waited for.
+        owner: format!("bench-{}", std::process::id()),
         partitions: None,
     })
     .await?;

@@ -1,0 +1,146 @@
+//! Sagas put into a store in bulk: decided by the engine's own core, journaled and projected by the store's own code. Only the way there is
+//! left out: no broker, no workers, and large batches.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use amends_core::decide::{Input, decide, start};
+use amends_core::definition::Definition;
+use amends_core::standing::standing;
+use amends_database::{Database, Location};
+use amends_engine::ports::{JournalEntry, JournalRecord, Store, StoredSaga};
+use amends_schemas::command::{Operation, StepError, StepResult};
+use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
+use amends_store::SurrealStore;
+use anyhow::{Context, ensure};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::task::JoinSet;
+
+use crate::job;
+
+/// As many as the engine has unless told otherwise.
+const PARTITIONS: u16 = 8;
+
+/// Sagas in one journal record: some 300 KB.
+const RECORD_SAGAS: usize = 200;
+
+/// Records for one projection: as many sagas as the engine writes into the view at most at once.
+const PROJECTION_RECORDS: usize = 10;
+
+/// Sagas that share a tag, as the registrations of one event do.
+const TAG_SAGAS: usize = 1_000;
+
+/// Between the starts of two finished sagas.
+const APART: TimeDelta = TimeDelta::milliseconds(20);
+
+/// In which state they are left.
+#[derive(Debug, Clone, Copy)]
+pub enum Left {
+    /// All four steps have succeeded.
+    Finished,
+    /// The first step has asked to be tried again then.
+    WaitingUntil(DateTime<Utc>),
+}
+
+/// The tag of the n-th saga.
+pub fn tag(number: usize) -> String {
+    format!("event_{}", number / TAG_SAGAS)
+}
+
+/// Puts `count` sagas into a new store in the folder, and closes it.
+pub async fn fill(data: &Path, count: usize, left: Left) -> anyhow::Result<()> {
+    let database = Database::open(&Location::Embedded(data.to_owned()), "amends", "orchestrator").await?;
+    let store = Arc::new(SurrealStore::open(database).await?);
+    let partitions = PartitionCount::new(PARTITIONS).context("in range")?;
+    let partitions = store.establish(None, partitions).await?;
+    let library = job::library()?;
+    let definition = library.find(job::DEFINITION, Some(1)).context("the one definition")?;
+    let mut filling = JoinSet::new();
+    for partition in partitions.iter() {
+        let filler = Filler { definition: Arc::clone(definition), partitions, partition, count, left, now: Utc::now() };
+        filling.spawn(filler.run(Arc::clone(&store)));
+    }
+    while let Some(filled) = filling.join_next().await {
+        filled??;
+    }
+    Ok(())
+}
+
+struct Filler {
+    definition: Arc<Definition>,
+    partitions: PartitionCount,
+    partition: PartitionId,
+    /// Of all partitions together.
+    count: usize,
+    left: Left,
+    now: DateTime<Utc>,
+}
+
+impl Filler {
+    /// Every partition takes its share of the numbers, so that tags and times are spread over all.
+    async fn run(self, store: Arc<SurrealStore>) -> anyhow::Result<()> {
+        let mine = (usize::from(self.partition.0)..self.count).step_by(usize::from(PARTITIONS));
+        let numbers: Vec<usize> = mine.collect();
+        let mut position = 0;
+        for records in numbers.chunks(RECORD_SAGAS * PROJECTION_RECORDS) {
+            let mut projected = Vec::with_capacity(records.len());
+            for numbers in records.chunks(RECORD_SAGAS) {
+                position += 1;
+                let mut entries = Vec::with_capacity(numbers.len());
+                for &number in numbers {
+                    let (entry, saga) = self.saga(number, position)?;
+                    entries.push(entry);
+                    projected.push(saga);
+                }
+                let owner = "filled".to_owned();
+                let record = JournalRecord {
+                    partition: self.partition,
+                    position,
+                    epoch: 1,
+                    owner,
+                    at: self.now,
+                    entries,
+                    unread: Vec::new(),
+                };
+                store.append(&record).await?;
+            }
+            store.project(self.partition, 1, position, &projected).await?;
+        }
+        Ok(())
+    }
+
+    fn saga(&self, number: usize, position: u64) -> anyhow::Result<(JournalEntry, StoredSaga)> {
+        let saga_id = std::iter::repeat_with(SagaId::generate)
+            .find(|saga_id| saga_id.partition(self.partitions) == self.partition)
+            .context("ids do not end")?;
+        let at = match self.left {
+            Left::Finished => self.now - APART * i32::try_from(self.count - number)?,
+            Left::WaitingUntil(_) => self.now,
+        };
+        let tags = ["bench".to_owned(), tag(number)].into();
+        let (mut state, decision) = start(&self.definition, saga_id, job::input(saga_id), tags, at);
+        let mut events = decision.events;
+        for (step, result) in self.answers(at)? {
+            let reply = Input::Reply { step: step.to_owned(), operation: Operation::Do, attempt: 1, result };
+            events.extend(decide(&self.definition, &mut state, reply, at).events);
+        }
+        let finished = matches!(self.left, Left::Finished);
+        ensure!(state.status.is_final() == finished, "saga {number} is left {}", state.status.as_str());
+        let standing = standing(&self.definition, &state);
+        let saga = StoredSaga { state, positions: vec![position], waiting_for: None, standing };
+        Ok((JournalEntry { saga_id, events }, saga))
+    }
+
+    /// What the workers say.
+    fn answers(&self, at: DateTime<Utc>) -> anyhow::Result<Vec<(&'static str, StepResult)>> {
+        let succeeded = StepResult::Succeeded { outcome: None, output: job::output() };
+        Ok(match self.left {
+            Left::Finished => job::STEPS.into_iter().map(|step| (step, succeeded.clone())).collect(),
+            Left::WaitingUntil(until) => {
+                let error = StepError::new("not_yet", "It is too early.");
+                let after_ms = Some(u64::try_from((until - at).num_milliseconds())?);
+                vec![(job::STEPS[0], StepResult::Retry { error, after_ms })]
+            }
+        })
+    }
+}
