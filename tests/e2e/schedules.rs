@@ -110,11 +110,14 @@ fn body(name: &str, more: Value) -> Value {
     body
 }
 
-/// All whole seconds from the first to the last are there.
-fn assert_no_second_is_missing(found: &BTreeMap<DateTime<Utc>, String>) {
+/// Every other second: what is caught up at most covers more than any restart takes on a busy machine.
+const STEADY: &str = "*/2 * * * * *";
+
+/// Every time of [`STEADY`] from the first to the last is there.
+fn assert_none_is_missing(found: &BTreeMap<DateTime<Utc>, String>) {
     let (first, last) = (found.keys().next().expect("some"), found.keys().last().expect("some"));
-    let seconds = usize::try_from((*last - *first).num_seconds()).expect("in order") + 1;
-    assert_eq!(found.len(), seconds, "{:?}", found.keys().collect::<Vec<_>>());
+    let wanted = usize::try_from((*last - *first).num_seconds() / 2).expect("in order") + 1;
+    assert_eq!(found.len(), wanted, "{:?}", found.keys().collect::<Vec<_>>());
 }
 
 fn code(answer: &Answer) -> (u16, &str) {
@@ -187,34 +190,33 @@ async fn a_schedule_is_made_shown_run_by_hand_and_deleted() {
 #[tokio::test]
 async fn killed_in_the_middle_it_starts_nothing_twice_and_loses_nothing() {
     let mut stage = Stage::set().await;
-    stage.create("every-second", json!({"cron": "* * * * * *", "catch_up": "all"})).await;
+    stage.create("steady", json!({"cron": STEADY, "catch_up": "all"})).await;
     for _ in 0..3 {
-        let now = stage.get("every-second").await["last_at"].as_str().unwrap_or_default().to_owned();
-        let last = stage.started_after("every-second", &now).await["last_at"].as_str().expect("a time").to_owned();
+        let now = stage.get("steady").await["last_at"].as_str().unwrap_or_default().to_owned();
+        let last = stage.started_after("steady", &now).await["last_at"].as_str().expect("a time").to_owned();
         stage.platform.kill_and_restart().await;
-        stage.started_after("every-second", &last).await;
+        stage.started_after("steady", &last).await;
     }
-    let paused = stage.act("every-second", "pause", json!({})).await;
+    let paused = stage.act("steady", "pause", json!({})).await;
     let paused_at: DateTime<Utc> = paused.text("at").parse().expect("a time");
-    let last = stage.get("every-second").await["last_at"].as_str().expect("a time").to_owned();
-    let before = stage.sagas_until("every-second", &last).await;
-    assert_no_second_is_missing(&before);
+    let last = stage.get("steady").await["last_at"].as_str().expect("a time").to_owned();
+    let before = stage.sagas_until("steady", &last).await;
+    assert_none_is_missing(&before);
 
     // What passes while it is paused is never caught up, under `all` either.
     until("some seconds to pass", SAGA_DEADLINE, async || {
-        let first: DateTime<Utc> = stage.get("every-second").await["upcoming"][0].as_str()?.parse().ok()?;
-        (first - paused_at > TimeDelta::seconds(3)).then_some(())
+        let first: DateTime<Utc> = stage.get("steady").await["upcoming"][0].as_str()?.parse().ok()?;
+        (first - paused_at > TimeDelta::seconds(5)).then_some(())
     })
     .await;
-    let resumed = stage.act("every-second", "resume", json!({})).await;
+    let resumed = stage.act("steady", "resume", json!({})).await;
     let resumed_at: DateTime<Utc> = resumed.text("at").parse().expect("a time");
-    let last =
-        stage.started_after("every-second", &resumed.text("at")).await["last_at"].as_str().expect("a time").to_owned();
-    let after = stage.sagas_until("every-second", &last).await;
+    let last = stage.started_after("steady", &resumed.text("at")).await["last_at"].as_str().expect("a time").to_owned();
+    let after = stage.sagas_until("steady", &last).await;
     let (outside, since): (BTreeMap<_, _>, BTreeMap<_, _>) =
         after.into_iter().filter(|(at, _)| !before.contains_key(at)).partition(|(at, _)| *at <= resumed_at);
     assert!(outside.is_empty(), "paused at {paused_at}, resumed at {resumed_at}: {outside:?}");
-    assert_no_second_is_missing(&since);
+    assert_none_is_missing(&since);
 }
 
 #[tokio::test]
@@ -361,6 +363,9 @@ async fn schedules_by_the_command_line() {
     assert!(!ok && text.contains("schedule_changed"), "{text}");
     said(&["resume", "nightly"], "resume at");
     said(&["delete", "nightly", "--reason", "no longer"], "delete at");
+    let (ok, text) =
+        amends(&["create", "other", "--definition", "tick", "--cron", "* * * * *", "--input", r#"{"word": 1}"#]);
+    assert!(!ok && text.contains("(invalid_input)") && text.contains("/input/word: "), "{text}");
     let (ok, text) = amends(&["show", "nightly"]);
     assert!(!ok && text.contains("schedule_not_found"), "{text}");
 }

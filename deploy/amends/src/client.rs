@@ -29,6 +29,15 @@ pub struct Client {
 struct Problem {
     code: String,
     detail: String,
+    #[serde(default)]
+    errors: Vec<FieldProblem>,
+}
+
+/// One offending place.
+#[derive(Debug, Deserialize)]
+struct FieldProblem {
+    pointer: String,
+    message: String,
 }
 
 impl Client {
@@ -181,7 +190,12 @@ fn saga_of(event: &str) -> anyhow::Result<Option<SagaView>> {
 async fn refusal(response: reqwest::Response) -> anyhow::Error {
     let status = response.status();
     match response.json::<Problem>().await {
-        Ok(problem) => anyhow::anyhow!("{} ({})", problem.detail, problem.code),
+        Ok(Problem { code, detail, errors }) => {
+            // A sentence that says it all already is not said twice.
+            let places = errors.iter().filter(|error| !detail.contains(&error.message));
+            let places: String = places.map(|error| format!("\n  {}: {}", error.pointer, error.message)).collect();
+            anyhow::anyhow!("{detail} ({code}){places}")
+        }
         Err(_) => anyhow::anyhow!("the API answers {status}"),
     }
 }

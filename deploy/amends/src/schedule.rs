@@ -244,7 +244,8 @@ fn shown(schedule: &ScheduleView) -> String {
         format!("  {} in {}, catch-up {}", spec.cron, spec.time_zone, spec.catch_up.as_str()),
         if schedule.paused { "  paused".to_owned() } else { format!("  {}", next(schedule.next_at)) },
     ];
-    let upcoming: Vec<String> = schedule.upcoming.iter().map(|time| when(*time)).collect();
+    let upcoming = schedule.upcoming.iter().filter(|time| schedule.next_at != Some(**time));
+    let upcoming: Vec<String> = upcoming.map(|time| when(*time)).collect();
     lines.push(format!("  {}: {}", if schedule.paused { "if it were resumed" } else { "then" }, upcoming.join(", ")));
     if let (Some(last), Some(saga_id)) = (schedule.last_at, schedule.last_saga_id) {
         lines.push(format!("  last started for {}: saga {saga_id}", when(last)));
