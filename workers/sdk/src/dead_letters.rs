@@ -1,5 +1,5 @@
 //! Dead letters as they are kept: messages that could not be handled, what was wrong, and what people did with them. SurrealQL of the
-//! `dead_letter` table stands here.
+//! `dead_letter` and `suspect` tables stands here.
 
 use std::time::Duration;
 
@@ -12,16 +12,24 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// Tables of this file. `position` is the id as text, to page by; rows of an earlier version are given theirs.
+/// Tables of this file. `position` is the id as text, to page by; rows of an earlier version are given theirs. A row of
+/// `suspect` stands while a message is handled that has come several times.
 pub(crate) const SCHEMA: &str = "
     DEFINE TABLE IF NOT EXISTS dead_letter SCHEMALESS;
     DEFINE INDEX IF NOT EXISTS dead_letter_by_position ON dead_letter FIELDS position;
+    DEFINE TABLE IF NOT EXISTS suspect SCHEMALESS;
     UPDATE dead_letter SET position = record::id(id) WHERE position = NONE RETURN NONE;
 ";
 
-/// How long a message is kept after it was last put aside; as long as the inbox remembers what its command did, so that publishing it
-/// again cannot do a thing twice.
-pub const DEAD_LETTER_AGE_MAX: Duration = crate::inbox::STEP_KEY_AGE_MAX;
+/// How long a message is kept after it was first put aside: a day less than the inbox remembers what its command did before that, so that
+/// publishing it again cannot do a thing twice.
+pub const DEAD_LETTER_AGE_MAX: Duration = Duration::from_secs(crate::inbox::STEP_KEY_AGE_MAX.as_secs() - 24 * 3600);
+
+/// How long after it was published again a message may be once more, unless it is dead again: the inbox remembers events no longer.
+pub(crate) const REDRIVE_AGAIN_MAX: Duration = amends_schemas::topology::EVENT_AGE_MAX;
+
+/// How long it is remembered that workers were lost with a message. Its next delivery comes within seconds, or never.
+pub(crate) const SUSPECT_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A message that is to be put aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -177,9 +185,17 @@ pub(crate) async fn change(
     Ok(!changed.is_empty())
 }
 
-/// Whether a row of this age may be forgotten.
-pub(crate) fn is_old(at_ms: i64, now: DateTime<Utc>) -> bool {
-    now.timestamp_millis() - at_ms > DEAD_LETTER_AGE_MAX.as_millis() as i64
+/// Notes that a suspect message is about to be handled; how often it has been without an end, this time included.
+pub(crate) async fn begin_suspect(database: &Database, id: &str, now: DateTime<Utc>) -> Result<u64, DatabaseError> {
+    let statement = "
+        UPSERT type::record('suspect', $id) SET times = (times ?? 0) + 1, at_ms = $at_ms RETURN VALUE times";
+    let bindings = json!({ "id": id, "at_ms": now.timestamp_millis() });
+    Ok(database.query(statement, bindings).await?.take_first(0)?.unwrap_or(1))
+}
+
+/// Notes that its handling has come to an end, whichever.
+pub(crate) async fn end_suspect(database: &Database, id: &str) -> Result<(), DatabaseError> {
+    database.query("DELETE type::record('suspect', $id) RETURN NONE", json!({ "id": id })).await.map(drop)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! The inbox: what was answered under which idempotency key, which events were heard. SurrealQL of the `inbox` table stands here,
-//! and what sweeps it and the `dead_letter` table.
+//! and what sweeps it and the tables of dead letters.
 //!
 //! A row is created in the transaction of the change it speaks of, with CREATE: of two transactions that would answer the same key
 //! one fails, and looks here again before it does anything else. That is what makes a `do` and an `undo` without `do` exclude
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::dead_letters;
+use crate::dead_letters::{DEAD_LETTER_AGE_MAX, SUSPECT_AGE_MAX};
 
 /// Tables of this file. Schemaless: the results are JSON in one string, which costs a third of nested values.
 pub(crate) const SCHEMA: &str = "
@@ -127,18 +127,18 @@ pub(crate) async fn sweep(
         at_ms: i64,
     }
     let name = table.name();
-    let statement =
-        format!("SELECT record::id(id) AS id, kind, at_ms FROM type::record('{name}', $after>..) LIMIT $limit");
+    let statement = format!(
+        "SELECT record::id(id) AS id, kind, first_at_ms ?? at_ms AS at_ms FROM type::record('{name}', $after>..) LIMIT $limit"
+    );
     let rows: Vec<Row> = database.query(&statement, json!({ "after": after, "limit": limit })).await?.take(0)?;
     let old: Vec<&str> = rows
         .iter()
         .filter(|row| {
-            if table == SweptTable::DeadLetter {
-                return dead_letters::is_old(row.at_ms, now);
-            }
-            let keep = match row.kind.as_deref() {
-                Some("event") => EVENT_KEY_AGE_MAX,
-                Some(_) | None => STEP_KEY_AGE_MAX,
+            let keep = match (table, row.kind.as_deref()) {
+                (SweptTable::DeadLetter, _) => DEAD_LETTER_AGE_MAX,
+                (SweptTable::Suspect, _) => SUSPECT_AGE_MAX,
+                (SweptTable::Inbox, Some("event")) => EVENT_KEY_AGE_MAX,
+                (SweptTable::Inbox, Some(_) | None) => STEP_KEY_AGE_MAX,
             };
             now.timestamp_millis() - row.at_ms > keep.as_millis() as i64
         })
@@ -156,6 +156,7 @@ pub(crate) async fn sweep(
 pub(crate) enum SweptTable {
     Inbox,
     DeadLetter,
+    Suspect,
 }
 
 impl SweptTable {
@@ -163,6 +164,7 @@ impl SweptTable {
         match self {
             Self::Inbox => "inbox",
             Self::DeadLetter => "dead_letter",
+            Self::Suspect => "suspect",
         }
     }
 }

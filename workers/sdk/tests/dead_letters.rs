@@ -4,6 +4,9 @@
 mod floor;
 mod lab;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use amends_schemas::command::{Command, Operation, StepResult};
 use amends_schemas::dead_letter::{
     ActOnDeadLetter, DISCARD, DeadLetter, DeadLetterActed, DeadLetterRef, DeadLetterStatus, DeadLetterVerb, LIST,
@@ -13,11 +16,13 @@ use amends_schemas::ids::SagaId;
 use amends_schemas::problem::{Answer, Problem};
 use amends_schemas::saga::Page;
 use amends_schemas::subjects;
+use amends_sdk::WorkerSettings;
 use amends_sdk::testing::command;
 use amends_test_support::wait::until;
 use floor::*;
 use lab::*;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const REPLIES: &str = "amends.test.replies";
@@ -181,4 +186,44 @@ async fn what_fails_again_is_dead_again_until_somebody_settles_it() {
     let question = json!({ "status": "dead" });
     assert!(floor.ask::<Page<DeadLetter>>(LIST, &question).await.unwrap().items.is_empty());
     worker.stop().await;
+}
+
+#[test]
+fn a_command_that_kills_its_workers_is_put_aside_before_the_next() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let floor = runtime.block_on(Floor::new());
+    let input = PourInput { glass: "a".to_owned(), how: "wait".to_owned() };
+    let poison = command::<Pour>(Operation::Do, SagaId::generate(), input);
+    runtime.block_on(floor.send(&poison));
+    // Two die unnoticed, three leave a trace. Each is a process of its own as far as it knows, ended without a word.
+    for _ in 0..5 {
+        let doomed = tokio::runtime::Runtime::new().unwrap();
+        let (watch, database, url) = (Arc::clone(&floor.watch), floor.database.clone(), floor.server.url());
+        doomed.spawn(async move {
+            let nats = connect(url).await;
+            lab(&watch).run(nats, database, &contracts(), WorkerSettings::default(), CancellationToken::new()).await
+        });
+        runtime.block_on(async {
+            tokio::time::timeout(DEADLINE, floor.watch.begun.notified()).await.expect("another worker begins");
+        });
+        doomed.shutdown_timeout(Duration::from_secs(1));
+    }
+    runtime.block_on(async {
+        let mut owner = Owner::new(&floor.nats, REPLIES).await;
+        let survivor = floor.worker();
+        let StepResult::Unknown { error } = owner.take().await.result else { panic!("in doubt") };
+        let letter = floor.letters(DeadLetterStatus::Dead, 1).await.remove(0);
+        assert_eq!((letter.code.as_str(), letter.saga_id), ("worker_lost", Some(poison.saga_id)));
+        assert!(error.code == "dead_letter" && error.message.contains(&letter.id), "{error:?}");
+        floor.until_queue_is_empty().await;
+        assert_eq!(floor.watch.runs(), 5);
+
+        // Sent again by hand it has its chance.
+        floor.ask::<DeadLetterActed>(REDRIVE, &act(&letter, "mended")).await.unwrap();
+        tokio::time::timeout(DEADLINE, floor.watch.begun.notified()).await.expect("it is tried");
+        floor.watch.go_on.notify_one();
+        assert!(matches!(owner.take().await.result, StepResult::Succeeded { .. }));
+        survivor.stop().await;
+        assert_eq!(counted(&floor.database, "a").await, 1, "done once");
+    });
 }

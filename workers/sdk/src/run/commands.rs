@@ -16,6 +16,8 @@ use tracing::{Instrument, info_span};
 
 use super::dead_letter::{Buried, Cause, bury, redriven_for};
 use super::pull::{Ending, Handle, redelivery_delay};
+use crate::dead_letters::{begin_suspect, end_suspect};
+use crate::inbox;
 use crate::scope::Scope;
 use crate::serve::{ServeStep, Served, serve_command};
 
@@ -32,6 +34,14 @@ const REDELIVERY_MAX: Duration = Duration::from_secs(2);
 /// answer). With the delays that is a quarter of a minute: a mistake that passes sooner is not worth a person's time. Nothing is lost: the
 /// answer stands in the inbox.
 const REFUSED_DELIVERIES_MAX: i64 = 10;
+
+/// Deliveries after which it is noted in the database that a command is being handled, so that a worker lost with it leaves a trace. The
+/// first ones are spared the writes: a worker that is lost once was killed for another reason.
+const UNSUSPICIOUS_DELIVERIES: i64 = 2;
+
+/// Workers lost with a command, one after the other (a drain that outlasts its time counts as well), after which the next does not try: it would be lost as well, with all that it has
+/// in hand.
+const LOST_WORKERS_MAX: u64 = 3;
 
 /// How long a command that a person has sent again may take; its attempt's own time is long over.
 const REDRIVEN_TIME: Duration = Duration::from_secs(60);
@@ -89,7 +99,25 @@ impl Commands {
     async fn serve(&self, scope: &Scope, message: &Message, command: Command, delivered: i64) -> Ending {
         let command = Arc::new(command);
         let later = || Ending::Nak(redelivery_delay(delivered, REDELIVERY_MIN, REDELIVERY_MAX));
-        let result = match serve_command(scope, &self.server, &command).await {
+        let suspect = self.suspect(scope, message, &command, delivered).await;
+        if let Some(id) = &suspect {
+            match begin_suspect(&scope.database, id, Utc::now()).await {
+                Ok(times) if times > LOST_WORKERS_MAX => {
+                    return self.put_aside_lost(scope, message, &command, id).await;
+                }
+                Ok(_) => {}
+                Err(_) if Utc::now() < command.expires_at => return later(),
+                // The handler will find the database in the same state, and answers that.
+                Err(_) => {}
+            }
+        }
+        let served = serve_command(scope, &self.server, &command).await;
+        if let Some(id) = &suspect
+            && let Err(error) = end_suspect(&scope.database, id).await
+        {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a handled command stays suspect");
+        }
+        let result = match served {
             Served::Answer(result) => result,
             // Within the attempt's time the trouble may pass; after it the orchestrator shall at least know what is wrong.
             Served::Later(_) if Utc::now() < command.expires_at => return later(),
@@ -111,6 +139,34 @@ impl Commands {
                 later()
             }
         }
+    }
+
+    /// The id under which it is noted that this command is being handled, if it is suspicious: it came several times, and has no answer in
+    /// the inbox that only the owner would not take.
+    async fn suspect(&self, scope: &Scope, message: &Message, command: &Command, delivered: i64) -> Option<String> {
+        if delivered <= UNSUSPICIOUS_DELIVERIES {
+            return None;
+        }
+        let key = idempotency_key(command.saga_id, &command.step, command.operation);
+        let answered = inbox::find(&scope.database, &key).await.is_ok_and(|found| found.is_some());
+        (!answered).then(|| super::dead_letter::id(message))
+    }
+
+    /// Puts a command aside with which workers were lost, and tells its saga.
+    async fn put_aside_lost(&self, scope: &Scope, message: &Message, command: &Command, suspect: &str) -> Ending {
+        let reason = format!("{LOST_WORKERS_MAX} workers were lost one after the other while they handled it");
+        let about = Some((command.saga_id, command.step.as_str()));
+        let cause = Cause { code: "worker_lost", reason: reason.clone(), about };
+        let id = match bury(scope, message, cause).await {
+            Buried::Recorded(id) => id,
+            Buried::NotNow(ending) => return ending,
+        };
+        // Left there it would only be swept later.
+        let _ = end_suspect(&scope.database, suspect).await;
+        let text = format!("{reason}. Context {} keeps the command as {id}.", scope.context);
+        let result = StepResult::Unknown { error: StepError::new("dead_letter", text) };
+        self.reply(scope, &Envelope::of(command), result).await;
+        Ending::Term
     }
 
     /// Puts a command aside that cannot be read, and tells its saga, if that much can be made out: the step is in doubt, for this

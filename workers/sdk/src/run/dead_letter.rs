@@ -77,7 +77,7 @@ impl Buried {
 }
 
 /// Of one message in one life of its stream; a stream made anew counts from one again, but not at the same time. Sorts by time.
-fn id(message: &Message) -> String {
+pub(super) fn id(message: &Message) -> String {
     let kind = if contract_of_subject(&message.subject).is_some() { "command" } else { "event" };
     match message.info() {
         Ok(info) => {

@@ -20,7 +20,8 @@ const BATCH: usize = 1000;
 /// Runs until shutdown.
 pub(super) async fn run(scope: Scope, shutdown: CancellationToken) {
     let mut condition = Condition::new(format!("retention of {}", scope.context));
-    let mut walks = [(SweptTable::Inbox, String::new()), (SweptTable::DeadLetter, String::new())];
+    let tables = [SweptTable::Inbox, SweptTable::DeadLetter, SweptTable::Suspect];
+    let mut walks = tables.map(|table| (table, String::new()));
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,

@@ -10,11 +10,12 @@ use amends_schemas::limits::REASON_BYTES_MAX;
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::Page;
 use async_nats::HeaderMap;
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::CONFLICT_ATTEMPTS_MAX;
-use crate::dead_letters::{self, Act, Row};
+use crate::dead_letters::{self, Act, REDRIVE_AGAIN_MAX, Row};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::paging::Paging;
 use crate::work::UnitOfWork;
@@ -145,7 +146,7 @@ async fn act_on(
             let known = known.clone();
             return if same { Ok((row, known)) } else { Err(reused().into()) };
         }
-        may(&row, verb)?;
+        may(&row, verb, work.now())?;
         // A discard is done with its record.
         let act = Act { told: told.clone(), done: verb == DeadLetterVerb::Discard };
         let mut acts = row.acts.clone();
@@ -174,7 +175,15 @@ async fn done(work: &UnitOfWork, context: &str, request: &ActOnDeadLetter) -> Re
     Err(busy().into())
 }
 
-fn may(row: &Row, verb: DeadLetterVerb) -> Result<(), Problem> {
+fn may(row: &Row, verb: DeadLetterVerb, now: DateTime<Utc>) -> Result<(), Problem> {
+    let last = row.acts.last().map_or(now, |act| act.told.at);
+    if verb == DeadLetterVerb::Redrive
+        && row.status == DeadLetterStatus::Redriven
+        && (now - last).to_std().unwrap_or_default() > REDRIVE_AGAIN_MAX
+    {
+        let message = format!("It was published again at {last}; whoever handled it may have forgotten that by now.");
+        return Err(Problem::conflict("illegal_here", message));
+    }
     match (verb, row.status) {
         (DeadLetterVerb::Redrive, DeadLetterStatus::Dead | DeadLetterStatus::Redriven) if !row.whole => {
             Err(Problem::conflict("not_redrivable", "It was no text, so it was no message of ours; discard it."))
