@@ -10,7 +10,7 @@ use crate::openapi::{Document, complete};
 use crate::problems::{no_such_method, no_such_route};
 use crate::routes::{
     dead_letters, definitions, events, invoices, notifications, operate, operations, payments, registrations, sagas,
-    schedules, search, stream, workers,
+    schedules, search, signals, stream, workers,
 };
 use crate::state::Api;
 use crate::telemetry::{bound, observe};
@@ -45,6 +45,9 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(operate::pause_saga))
         .routes(routes!(operate::resume_saga))
         .routes(routes!(operate::retry_saga))
+        .routes(routes!(operate::retry_saga_from))
+        .routes(routes!(operate::edit_saga_input))
+        .routes(routes!(signals::signal_saga))
         .routes(routes!(operate::skip_saga))
         .routes(routes!(operate::resolve_saga))
         .routes(routes!(operate::terminate_saga))

@@ -43,11 +43,16 @@ impl fmt::Display for Operation {
 }
 
 /// The idempotency key of a step: `saga/step/do` or `saga/step/undo`, the same for every attempt. A probe asks about
-/// the `do` key.
-pub fn idempotency_key(saga_id: SagaId, step: &str, operation: Operation) -> String {
-    match operation {
-        Operation::Do | Operation::Probe => format!("{saga_id}/{step}/do"),
-        Operation::Undo => format!("{saga_id}/{step}/undo"),
+/// the `do` key. A step that an operator has done anew has a key of its own for each `round` after the first:
+/// `saga/step~1/do`.
+pub fn idempotency_key(saga_id: SagaId, step: &str, round: u32, operation: Operation) -> String {
+    let operation = match operation {
+        Operation::Do | Operation::Probe => "do",
+        Operation::Undo => "undo",
+    };
+    match round {
+        0 => format!("{saga_id}/{step}/{operation}"),
+        round => format!("{saga_id}/{step}~{round}/{operation}"),
     }
 }
 
@@ -103,6 +108,24 @@ pub struct Command {
     pub reply_to: String,
     /// When the orchestrator gives up on this attempt and treats it as unknown.
     pub expires_at: DateTime<Utc>,
+}
+
+impl Command {
+    /// How often the step has been done anew, as its key says; `None` when the key is not that of the saga, step and operation.
+    pub fn round(&self) -> Option<u32> {
+        let rest = self.key.strip_prefix(&format!("{}/{}", self.saga_id, self.step))?;
+        let (round, _) = rest.split_once('/')?;
+        let round = match round.strip_prefix('~') {
+            Some(round) => round.parse().ok()?,
+            None => 0,
+        };
+        (self.key == idempotency_key(self.saga_id, &self.step, round, self.operation)).then_some(round)
+    }
+
+    /// The key of an operation of the same step and round.
+    pub fn key_of(&self, operation: Operation) -> String {
+        idempotency_key(self.saga_id, &self.step, self.round().unwrap_or_default(), operation)
+    }
 }
 
 /// A code and a sentence.
@@ -194,7 +217,38 @@ mod tests {
     #[test]
     fn a_probe_asks_about_the_do() {
         let saga_id: SagaId = "0193a1de-7d41-7cc1-9b5e-0242ac120002".parse().expect("uuid");
-        assert_eq!(idempotency_key(saga_id, "pay", Operation::Probe), idempotency_key(saga_id, "pay", Operation::Do));
-        assert_ne!(idempotency_key(saga_id, "pay", Operation::Undo), idempotency_key(saga_id, "pay", Operation::Do));
+        let key = |round, operation| idempotency_key(saga_id, "pay", round, operation);
+        assert_eq!(key(0, Operation::Probe), key(0, Operation::Do));
+        assert_ne!(key(0, Operation::Undo), key(0, Operation::Do));
+        assert_eq!(key(2, Operation::Undo), format!("{saga_id}/pay~2/undo"));
+    }
+
+    #[test]
+    fn a_command_says_its_round_by_its_key() {
+        let saga_id: SagaId = "0193a1de-7d41-7cc1-9b5e-0242ac120002".parse().expect("uuid");
+        let command = |key: String| Command {
+            saga_id,
+            definition: "a@1".to_owned(),
+            step: "pay".to_owned(),
+            contract: "payment.capture@1".parse().expect("a contract"),
+            operation: Operation::Undo,
+            attempt: 1,
+            key,
+            input: Value::Null,
+            output: None,
+            reason: None,
+            reply_to: "here".to_owned(),
+            expires_at: DateTime::UNIX_EPOCH,
+        };
+        for round in [0, 1, 12] {
+            let command = command(idempotency_key(saga_id, "pay", round, Operation::Undo));
+            assert_eq!(command.round(), Some(round));
+            assert_eq!(command.key_of(Operation::Do), idempotency_key(saga_id, "pay", round, Operation::Do));
+        }
+        for wrong in
+            ["pay/do", "pay~0/undo", "pay~01/undo", "pay~/undo", "pay~+1/undo", "pays/undo", "pay", "pay/undo/"]
+        {
+            assert_eq!(command(format!("{saga_id}/{wrong}")).round(), None, "{wrong}");
+        }
     }
 }

@@ -111,6 +111,9 @@ pub struct Contract {
     /// Whether it has a `probe`: a read that says, by idempotency key, whether the `do` has happened.
     #[serde(default)]
     pub probe: bool,
+    /// How many of its commands may be with workers at once, and how many may be sent in a second. A deployment may say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<ContractLimits>,
     /// The ways it can fail cleanly, by code.
     #[serde(default)]
     pub errors: BTreeMap<String, String>,
@@ -118,6 +121,18 @@ pub struct Contract {
     pub input: Value,
     /// JSON Schema (2020-12) of the output of `do`.
     pub output: Value,
+}
+
+/// Limits that all sagas share. What is beyond waits for its turn in the orchestrator, fairly between definitions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContractLimits {
+    /// Most commands with workers at once, of every operation; at least one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Most commands sent in a second; at least one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
 }
 
 /// Why a contract document is refused.

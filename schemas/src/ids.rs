@@ -89,6 +89,11 @@ impl SagaId {
         SagaId::derive(self.0, "cancellation")
     }
 
+    /// A child of this saga: the same for the same step, child and rounds, so that starting it twice starts one.
+    pub fn child(self, step: &str, step_round: u32, child: u32, child_round: u32) -> SagaId {
+        SagaId::derive(self.0, &format!("child/{step}~{step_round}/{child}~{child_round}"))
+    }
+
     /// The partition this saga belongs to. Uses the low 64 bits, which are random in every UUID version we make.
     pub fn partition(self, partition_count: PartitionCount) -> PartitionId {
         let (_, low) = self.0.as_u64_pair();

@@ -24,8 +24,24 @@ pub fn contract_documents() -> Vec<Document> {
 
 /// All saga definitions that ship.
 pub fn saga_documents() -> Vec<Document> {
-    documents(&SAGAS, "yaml")
+    documents(&SAGAS, "yaml").into_iter().filter(|document| !is_example(document)).collect()
 }
+
+/// Definitions that show one thing each, as `examples/<name>/v<N>.yaml`. They are for people: nothing runs them.
+pub fn example_documents() -> Vec<Document> {
+    documents(&SAGAS, "yaml").into_iter().filter(is_example).collect()
+}
+
+/// The contracts that the examples call. Nobody serves them.
+pub fn example_contract_documents() -> Vec<Document> {
+    documents(&SAGAS, "json").into_iter().filter(is_example).collect()
+}
+
+/// The definitions that were released, as a JSON object from `name@version` to content hash.
+pub const RELEASED: &str = include_str!("../sagas/released.json");
+
+/// The JSON Schema (2020-12) of saga definitions, which editors complete from.
+pub const SAGA_SCHEMA: &str = include_str!("../saga.schema.json");
 
 /// The JSON Schemas of all domain events that ship, as `<context>/<Name>.v<N>.json`.
 pub fn event_documents() -> Vec<Document> {
@@ -49,6 +65,10 @@ pub fn contracts() -> Result<ContractRegistry, ContractError> {
         registry.add(document.path, document.text)?;
     }
     Ok(registry)
+}
+
+fn is_example(document: &Document) -> bool {
+    document.path.starts_with("examples/")
 }
 
 fn documents(root: &'static Dir<'static>, extension: &str) -> Vec<Document> {

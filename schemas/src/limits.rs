@@ -13,6 +13,15 @@ pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Most steps in one definition: keeps a saga's record small and a trace readable on one screen.
 pub const STEPS_MAX: usize = 100;
 
+/// How far ahead a saga may be started, in days: ten years. Later is a mistake in the year, and kept in memory all the while.
+pub const START_AHEAD_DAYS_MAX: i64 = 3_653;
+
+/// Facts on a page of a history when the caller names no limit, and at most.
+pub const HISTORY_PAGE_MAX: usize = 1_000;
+
+/// Most bytes of facts on a page of a history: half of what a message holds. One fact alone is within it.
+pub const HISTORY_PAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 2;
+
 /// Most tags on one saga.
 pub const TAGS_MAX: usize = 16;
 

@@ -42,6 +42,20 @@ pub enum OperatorAct {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         step: Option<String>,
     },
+    /// Go back to a step and go on from there: what has succeeded from it on is undone where it can be, and all of it is done again, under
+    /// new idempotency keys. Needs a reason.
+    RetryFrom {
+        /// Which; not within a `parallel`.
+        step: String,
+    },
+    /// Give a step that cleanly failed another input; the next attempt, under a new idempotency key, takes it. Needs a reason.
+    EditInput {
+        /// Which.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<String>,
+        /// The whole input; checked against the contract.
+        input: Value,
+    },
     /// Pass over a step that cleanly failed behind the pivot, or leave a step as it is whose undo does not work. Needs a reason.
     Skip {
         /// Which.
@@ -95,6 +109,10 @@ pub enum OperatorVerb {
     Resume,
     /// See [`OperatorAct::Retry`].
     Retry,
+    /// See [`OperatorAct::RetryFrom`].
+    RetryFrom,
+    /// See [`OperatorAct::EditInput`].
+    EditInput,
     /// See [`OperatorAct::Skip`].
     Skip,
     /// See [`OperatorAct::Resolve`].
@@ -110,6 +128,8 @@ impl OperatorVerb {
             OperatorVerb::Pause => "pause",
             OperatorVerb::Resume => "resume",
             OperatorVerb::Retry => "retry",
+            OperatorVerb::RetryFrom => "retry-from",
+            OperatorVerb::EditInput => "edit-input",
             OperatorVerb::Skip => "skip",
             OperatorVerb::Resolve => "resolve",
             OperatorVerb::Terminate => "terminate",
@@ -124,6 +144,8 @@ impl OperatorAct {
             OperatorAct::Pause => OperatorVerb::Pause,
             OperatorAct::Resume => OperatorVerb::Resume,
             OperatorAct::Retry { .. } => OperatorVerb::Retry,
+            OperatorAct::RetryFrom { .. } => OperatorVerb::RetryFrom,
+            OperatorAct::EditInput { .. } => OperatorVerb::EditInput,
             OperatorAct::Skip { .. } => OperatorVerb::Skip,
             OperatorAct::Resolve { .. } => OperatorVerb::Resolve,
             OperatorAct::Terminate { .. } => OperatorVerb::Terminate,
@@ -223,8 +245,9 @@ pub enum CancelPreview {
 pub struct UndoPreview {
     /// Which.
     pub step: String,
-    /// Its contract.
-    pub call: ContractName,
+    /// Its contract, when it calls one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<ContractName>,
     /// What would be done with it.
     pub action: UndoAction,
     /// Whether that depends on how the step ends: it is with the workers, or in doubt.
@@ -245,6 +268,8 @@ pub struct UndoPreview {
 pub enum UndoAction {
     /// Its contract's undo.
     Undo,
+    /// Its children that completed are cancelled, the last first.
+    CancelChildren,
     /// Nothing: its definition says why.
     Waive,
     /// Nothing can be: it is the point of no return.

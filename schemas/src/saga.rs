@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::command::{CompensationReason, Operation, StepError};
 use crate::contract::ContractName;
+use crate::family::{ChildrenView, ParentLink};
 use crate::ids::{PartitionCount, SagaId};
 use crate::search::{SagaFilter, SagaSort};
 
@@ -27,6 +28,60 @@ pub struct StartSaga {
     /// Labels to search by.
     #[serde(default)]
     pub tags: BTreeSet<String>,
+    /// When its first step begins; at once when absent. Its deadline counts from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<DateTime<Utc>>,
+    /// Who comes first where commands are limited.
+    #[serde(default, skip_serializing_if = "Priority::is_default")]
+    pub priority: Priority,
+    /// The saga that waits for this one's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentLink>,
+}
+
+/// Who comes first where the commands of a contract are limited: of two sagas that wait, the one with the higher number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The highest.
+    pub const MAX: u8 = 9;
+
+    /// `None` above [`Self::MAX`].
+    pub const fn new(priority: u8) -> Option<Self> {
+        if priority > Self::MAX { None } else { Some(Self(priority)) }
+    }
+
+    /// The bare number.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
+    /// Whether it is the one that holds when nothing is said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Priority {
+    /// In the middle.
+    fn default() -> Self {
+        Self(5)
+    }
+}
+
+impl TryFrom<u8> for Priority {
+    type Error = String;
+    fn try_from(priority: u8) -> Result<Self, String> {
+        Self::new(priority).ok_or_else(|| format!("a priority is a number from 0 to {}", Self::MAX))
+    }
+}
+
+impl From<Priority> for u8 {
+    fn from(priority: Priority) -> u8 {
+        priority.0
+    }
 }
 
 /// Asks a partition's owner to cancel a saga.
@@ -40,6 +95,9 @@ pub struct CancelSaga {
     /// Why.
     #[serde(default)]
     pub reason: String,
+    /// The saga that makes amends by this: it is told when a forward cancellation has come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentLink>,
 }
 
 /// What cancelling did.
@@ -65,6 +123,28 @@ pub enum Cancellation {
 pub struct SagaRef {
     /// Which.
     pub saga_id: SagaId,
+}
+
+/// Asks for facts of a saga's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryQuery {
+    /// Which.
+    pub saga_id: SagaId,
+    /// Only those behind this place in the history; from the first when zero.
+    #[serde(default)]
+    pub after: u64,
+    /// At most so many. Without a limit the answer is a bare list, with one it is a [`HistoryPage`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// A stretch of a saga's history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryPage {
+    /// In order.
+    pub items: Vec<HistoryEntry>,
+    /// Whether there are more behind the last one.
+    pub more: bool,
 }
 
 /// Where a saga stands.
@@ -122,8 +202,12 @@ pub enum StepStatus {
     Pending,
     /// Its condition did not hold, or the saga turned back before it.
     Skipped,
-    /// With a worker.
+    /// Its contract's limit is reached; it waits for its turn.
+    Queued,
+    /// With a worker, or its children are at work.
     Running,
+    /// Waiting for its signal or its time.
+    Waiting,
     /// Waiting before the next attempt.
     BackingOff,
     /// Nobody can say whether it happened; being probed or retried.
@@ -145,8 +229,17 @@ pub enum StepStatus {
 pub struct StepView {
     /// Its name in the definition.
     pub name: String,
+    /// What it does: `call`, `await`, `sleep`, `saga` or `for_each`.
+    pub action: String,
     /// The contract it calls.
-    pub call: ContractName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<ContractName>,
+    /// The signal it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// How its children stand, once it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<ChildrenView>,
     /// Where it stands.
     pub status: StepStatus,
     /// The operation last tried.
@@ -203,6 +296,15 @@ pub struct SagaView {
     /// The saga that cancels this one, if one was asked to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_by: Option<SagaId>,
+    /// The saga that waits for this one's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentLink>,
+    /// When its first step begins, while that lies ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<DateTime<Utc>>,
+    /// Who comes first where commands are limited.
+    #[serde(default, skip_serializing_if = "Priority::is_default")]
+    pub priority: Priority,
     /// When it must be done; passing it before the pivot compensates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_at: Option<DateTime<Utc>>,

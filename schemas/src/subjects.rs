@@ -34,10 +34,15 @@ pub enum PartitionVerb {
     Start,
     /// [`SagaRef`](crate::saga::SagaRef), answered with a [`SagaView`](crate::saga::SagaView).
     Get,
-    /// [`SagaRef`](crate::saga::SagaRef), answered with a list of [`HistoryEntry`](crate::saga::HistoryEntry).
+    /// [`HistoryQuery`](crate::saga::HistoryQuery), answered with a [`HistoryPage`](crate::saga::HistoryPage) or a list of
+    /// [`HistoryEntry`](crate::saga::HistoryEntry).
     History,
     /// [`CancelSaga`](crate::saga::CancelSaga), answered with a [`Cancellation`](crate::saga::Cancellation).
     Cancel,
+    /// [`SignalSaga`](crate::signal::SignalSaga), answered with a [`SignalReceipt`](crate::signal::SignalReceipt).
+    Signal,
+    /// [`ChildEnded`](crate::family::ChildEnded), answered with null once it is committed.
+    ChildEnded,
     /// [`SagaRef`](crate::saga::SagaRef): publish this saga's changes on [`saga_changes`] for [`WATCH_SECONDS`].
     Watch,
     /// [`OperateSaga`](crate::operate::OperateSaga), answered with [`Operated`](crate::operate::Operated).
@@ -51,12 +56,14 @@ pub const WATCH_SECONDS: u64 = 30;
 
 impl PartitionVerb {
     /// All of them.
-    pub const ALL: [PartitionVerb; 8] = [
+    pub const ALL: [PartitionVerb; 10] = [
         PartitionVerb::Reply,
         PartitionVerb::Start,
         PartitionVerb::Get,
         PartitionVerb::History,
         PartitionVerb::Cancel,
+        PartitionVerb::Signal,
+        PartitionVerb::ChildEnded,
         PartitionVerb::Watch,
         PartitionVerb::Operate,
         PartitionVerb::Preview,
@@ -70,6 +77,8 @@ impl PartitionVerb {
             PartitionVerb::Get => "get",
             PartitionVerb::History => "history",
             PartitionVerb::Cancel => "cancel",
+            PartitionVerb::Signal => "signal",
+            PartitionVerb::ChildEnded => "child-ended",
             PartitionVerb::Watch => "watch",
             PartitionVerb::Operate => "operate",
             PartitionVerb::Preview => "preview",

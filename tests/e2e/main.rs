@@ -9,6 +9,7 @@ mod operators;
 mod payments;
 mod presence;
 mod registrations;
+mod rehearse;
 mod schedules;
 mod telemetry;
 

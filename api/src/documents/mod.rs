@@ -2,6 +2,7 @@
 //! answer and the gateway passes on. Tests check real answers against them.
 
 mod contexts;
+mod family;
 mod operate;
 mod sagas;
 mod schedules;
@@ -13,6 +14,7 @@ pub use contexts::{
     NotificationDocument, PaymentDocument, PersonDocument, ReceiptDocument, RefundDocument, RegistrationDocument,
     RegistrationStatusDocument, WebhookReceipt,
 };
+pub use family::{ChildrenDocument, ParentDocument, SignalReceiptDocument};
 pub use operate::{CompensationPreviewDocument, OperatedDocument};
 pub use sagas::{
     HistoryEntryDocument, SagaDocument, SagaStatusDocument, SagaSummaryDocument, StepDocument, StepStatusDocument,

@@ -37,6 +37,10 @@ pub enum OperatorVerbDocument {
     Resume,
     /// Try now.
     Retry,
+    /// Go back to a step.
+    RetryFrom,
+    /// Another input.
+    EditInput,
     /// Pass over.
     Skip,
     /// Say how it ended.
@@ -131,9 +135,9 @@ pub enum CancelEffectDocument {
 pub struct UndoPreviewDocument {
     /// Which.
     pub step: String,
-    /// Its contract.
-    #[schema(example = "registration.reserve@1")]
-    pub call: String,
+    /// Its contract, when it calls one.
+    #[schema(example = "registration.reserve@1", required = false)]
+    pub call: Option<String>,
     /// What would be done with it.
     pub action: UndoActionDocument,
     /// Whether that depends on how the step ends: it is with the workers, or in doubt.
@@ -154,6 +158,8 @@ pub struct UndoPreviewDocument {
 pub enum UndoActionDocument {
     /// Its contract's undo.
     Undo,
+    /// Its children that completed are cancelled, the last first.
+    CancelChildren,
     /// Nothing: its definition says why.
     Waive,
     /// Nothing can be: it is the point of no return.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::StepErrorDocument;
+use super::{ChildrenDocument, ParentDocument, StepErrorDocument};
 
 /// A saga.
 #[derive(ToSchema)]
@@ -42,6 +42,15 @@ pub struct SagaDocument {
     /// The saga that cancels this one, if one was asked to.
     #[schema(required = false)]
     pub cancelled_by: Option<Uuid>,
+    /// The saga that waits for this one's end.
+    #[schema(required = false)]
+    pub parent: Option<ParentDocument>,
+    /// When its first step begins, while that lies ahead.
+    #[schema(required = false)]
+    pub start_at: Option<DateTime<Utc>>,
+    /// Who comes first where commands are limited: the higher number; left out when it is 5.
+    #[schema(minimum = 0, maximum = 9, required = false)]
+    pub priority: Option<u8>,
     /// When it must be done.
     #[schema(required = false)]
     pub deadline_at: Option<DateTime<Utc>>,
@@ -78,9 +87,18 @@ pub enum SagaStatusDocument {
 pub struct StepDocument {
     /// Its name in the definition.
     pub name: String,
+    /// What it does: `call`, `await`, `sleep`, `saga` or `for_each`.
+    #[schema(example = "call")]
+    pub action: String,
     /// The contract it calls.
-    #[schema(example = "payment.capture@1")]
-    pub call: String,
+    #[schema(example = "payment.capture@1", required = false)]
+    pub call: Option<String>,
+    /// The signal it waits for.
+    #[schema(required = false)]
+    pub signal: Option<String>,
+    /// How its children stand, once it has any.
+    #[schema(required = false)]
+    pub children: Option<ChildrenDocument>,
     /// Where it stands.
     pub status: StepStatusDocument,
     /// The operation last tried: `do`, `undo` or `probe`.
@@ -117,8 +135,12 @@ pub enum StepStatusDocument {
     Pending,
     /// Its condition did not hold, or the saga turned back before it.
     Skipped,
-    /// With a worker.
+    /// Its contract's limit is reached; it waits for its turn.
+    Queued,
+    /// With a worker, or its children are at work.
     Running,
+    /// Waiting for its signal or its time.
+    Waiting,
     /// Waiting before the next attempt.
     BackingOff,
     /// Nobody can say whether it happened; being probed or retried.

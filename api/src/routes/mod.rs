@@ -13,5 +13,6 @@ pub mod registrations;
 pub mod sagas;
 pub mod schedules;
 pub mod search;
+pub mod signals;
 pub mod stream;
 pub mod workers;

@@ -34,6 +34,38 @@ pub struct StepRequest {
     pub by: Option<String>,
 }
 
+/// To which step to go back, why and who.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryFromRequest {
+    /// The step; not one within a `parallel`.
+    #[schema(max_length = 64)]
+    pub step: String,
+    /// Why, for the record.
+    #[schema(max_length = 1024)]
+    pub reason: Option<String>,
+    /// Who, for the record.
+    #[schema(max_length = 1024)]
+    pub by: Option<String>,
+}
+
+/// Another input for a step that cleanly failed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditInputRequest {
+    /// The step; the one the saga waits at unless given.
+    #[schema(max_length = 64)]
+    pub step: Option<String>,
+    /// All of the input, as the step's contract takes it.
+    pub input: Value,
+    /// Why, for the record.
+    #[schema(max_length = 1024)]
+    pub reason: Option<String>,
+    /// Who, for the record.
+    #[schema(max_length = 1024)]
+    pub by: Option<String>,
+}
+
 /// How a step really ended.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -144,6 +176,49 @@ pub async fn retry_saga(
 ) -> Outcome {
     let StepRequest { step, reason, by } = request;
     operate(&api, saga_id, &key, CancelRequest { reason, by }, OperatorAct::Retry { step }).await
+}
+
+/// Go back to a step: what has succeeded from it on is undone where it can be, and all of it is done again, under new idempotency keys.
+/// Needs a reason.
+#[utoipa::path(post, path = "/v1/sagas/{saga_id}/retry-from", tag = "sagas",
+    params(("saga_id" = Uuid, Path, description = "Which"), IdempotencyKeyHeader),
+    request_body = RetryFromRequest,
+    responses(
+        (status = 200, description = "It goes back", body = OperatedDocument),
+        (status = 404, description = "`saga_not_found`, `step_not_found`", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 409, description = "`illegal_here`, `idempotency_key_reused`", body = ProblemDocument,
+            content_type = "application/problem+json"),
+    ))]
+pub async fn retry_saga_from(
+    State(api): State<Api>,
+    PathOf(saga_id): PathOf<SagaId>,
+    key: IdempotencyKey,
+    JsonBody { body, .. }: JsonBody<RetryFromRequest>,
+) -> Outcome {
+    let RetryFromRequest { step, reason, by } = body;
+    operate(&api, saga_id, &key, CancelRequest { reason, by }, OperatorAct::RetryFrom { step }).await
+}
+
+/// Give a step that cleanly failed another input; the next attempt, under a new idempotency key, takes it. Needs a reason.
+#[utoipa::path(post, path = "/v1/sagas/{saga_id}/edit-input", tag = "sagas",
+    params(("saga_id" = Uuid, Path, description = "Which"), IdempotencyKeyHeader),
+    request_body = EditInputRequest,
+    responses(
+        (status = 200, description = "It has that input", body = OperatedDocument),
+        (status = 404, description = "`saga_not_found`, `step_not_found`", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 409, description = "`illegal_here`, `idempotency_key_reused`", body = ProblemDocument,
+            content_type = "application/problem+json"),
+    ))]
+pub async fn edit_saga_input(
+    State(api): State<Api>,
+    PathOf(saga_id): PathOf<SagaId>,
+    key: IdempotencyKey,
+    JsonBody { body, .. }: JsonBody<EditInputRequest>,
+) -> Outcome {
+    let EditInputRequest { step, input, reason, by } = body;
+    operate(&api, saga_id, &key, CancelRequest { reason, by }, OperatorAct::EditInput { step, input }).await
 }
 
 /// Pass over a step that cleanly failed behind the point of no return, or leave a step as it is whose undo does not work. Needs a

@@ -3,7 +3,7 @@
 
 use amends_schemas::ids::{EventId, RegistrationId};
 use amends_schemas::problem::{Problem, ProblemKind};
-use amends_schemas::saga::{CancelSaga, Cancellation, SagaRef, SagaStatus, SagaView, StartSaga};
+use amends_schemas::saga::{CancelSaga, Cancellation, Priority, SagaRef, SagaStatus, SagaView, StartSaga};
 use amends_schemas::subjects::PartitionVerb;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -126,6 +126,9 @@ pub async fn create_registration(
         version: None,
         input,
         tags: [format!("event_{}", body.event_id)].into(),
+        start_at: None,
+        priority: Priority::default(),
+        parent: None,
     };
     let _started: SagaView = api
         .asking
@@ -265,7 +268,7 @@ pub async fn cancel_registration(
     let (by, reason) = request.checked()?;
     let cancellation: Cancellation = api
         .asking
-        .owner(saga_id, PartitionVerb::Cancel, &CancelSaga { saga_id, by, reason })
+        .owner(saga_id, PartitionVerb::Cancel, &CancelSaga { saga_id, by, reason, parent: None })
         .await
         .map_err(|problem| not_found(problem, registration_id))?;
     let (saga_id, effect) = match cancellation {

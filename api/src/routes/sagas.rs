@@ -2,22 +2,24 @@
 
 use amends_schemas::contract::is_plain_name;
 use amends_schemas::ids::SagaId;
-use amends_schemas::limits::{NAME_BYTES_MAX, SAGA_INPUT_BYTES_MAX, TAGS_MAX};
+use amends_schemas::limits::{HISTORY_PAGE_MAX, NAME_BYTES_MAX, SAGA_INPUT_BYTES_MAX, START_AHEAD_DAYS_MAX, TAGS_MAX};
 use amends_schemas::problem::{FieldError, Problem, ProblemKind};
 use amends_schemas::saga::{
-    CancelSaga, Cancellation, HistoryEntry, Page as WirePage, SagaRef, SagaStatus, SagaView, StartSaga,
+    CancelSaga, Cancellation, HistoryPage, HistoryQuery, Page as WirePage, Priority, SagaRef, SagaStatus, SagaView,
+    StartSaga,
 };
 use amends_schemas::subjects::PartitionVerb;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::documents::{HistoryEntryDocument, Page, SagaDocument, SagaStatusDocument};
-use crate::extract::{JsonBody, OptionalJsonBody, PathOf};
+use crate::extract::{JsonBody, OptionalJsonBody, PathOf, QueryOf};
 use crate::idempotency::{IdempotencyKey, IdempotencyKeyHeader};
-use crate::problems::ProblemDocument;
+use crate::problems::{ApiProblem, ProblemDocument};
 use crate::state::{Api, Outcome, located, ok};
 use crate::validation::check_reason;
 
@@ -40,6 +42,11 @@ pub struct NewSaga {
     #[serde(default)]
     #[schema(max_items = 16)]
     pub tags: Vec<String>,
+    /// When its first step begins, at most ten years ahead; at once unless given. Its deadline counts from then.
+    pub start_at: Option<DateTime<Utc>>,
+    /// Who comes first where the commands of a contract are limited: the higher number; 5 unless given.
+    #[schema(minimum = 0, maximum = 9)]
+    pub priority: Option<u8>,
 }
 
 /// A saga that was accepted.
@@ -111,9 +118,10 @@ pub async fn start_saga(
 ) -> Outcome {
     check(&body)?;
     let saga_id = SagaId(key.id("POST /v1/sagas"));
-    let NewSaga { definition, version, input, tags } = body;
+    let NewSaga { definition, version, input, tags, start_at, priority } = body;
     let tags = tags.into_iter().collect();
-    let start = StartSaga { saga_id, definition, version, input, tags };
+    let priority = priority.and_then(Priority::new).unwrap_or_default();
+    let start = StartSaga { saga_id, definition, version, input, tags, start_at, priority, parent: None };
     let _started: SagaView =
         api.asking.owner(saga_id, PartitionVerb::Start, &start).await.map_err(|problem| key.explain(problem))?;
     let accepted = AcceptedSaga { saga_id, status: SagaStatus::Running };
@@ -135,6 +143,12 @@ fn check(body: &NewSaga) -> Result<(), Problem> {
     }
     for (index, _) in body.tags.iter().enumerate().filter(|(_, tag)| !is_plain_name(tag)) {
         fault(format!("/tags/{index}"), plain.clone());
+    }
+    if body.start_at.is_some_and(|at| at - Utc::now() > TimeDelta::days(START_AHEAD_DAYS_MAX)) {
+        fault("/start_at".to_owned(), format!("at most {START_AHEAD_DAYS_MAX} days ahead"));
+    }
+    if body.priority.is_some_and(|priority| Priority::new(priority).is_none()) {
+        fault("/priority".to_owned(), format!("a number from 0 to {}", Priority::MAX));
     }
     if !faults.is_empty() {
         return Err(Problem::invalid("invalid_saga", "The saga cannot be started so; see errors.").with_errors(faults));
@@ -163,17 +177,41 @@ pub async fn get_saga(State(api): State<Api>, PathOf(saga_id): PathOf<SagaId>) -
     ok(saga)
 }
 
+/// Which facts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryPlace {
+    /// Only those behind this one: the `sequence` of the last fact of the page before, which is its `next_cursor`.
+    #[param(minimum = 0)]
+    after: Option<u64>,
+    /// Facts on a page, 1 to 1000; 1000 unless given. A page of large facts may hold fewer.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
 /// Read what happened to a saga, fact by fact.
 #[utoipa::path(get, path = "/v1/sagas/{saga_id}/history", tag = "sagas",
-    params(("saga_id" = Uuid, Path, description = "Which")),
+    params(("saga_id" = Uuid, Path, description = "Which"), HistoryPlace),
     responses(
-        (status = 200, description = "All facts, oldest first. The first is `history_trimmed`, with their `count`, when the oldest are past keeping", body = Page<HistoryEntryDocument>),
+        (status = 200, description = "Facts, oldest first; with `next_cursor` while there are more. The first is `history_trimmed`, with their `count`, when the oldest are past keeping", body = Page<HistoryEntryDocument>),
         (status = 404, description = "`saga_not_found`", body = ProblemDocument,
             content_type = "application/problem+json"),
     ))]
-pub async fn get_saga_history(State(api): State<Api>, PathOf(saga_id): PathOf<SagaId>) -> Outcome {
-    let items: Vec<HistoryEntry> = api.asking.owner(saga_id, PartitionVerb::History, &SagaRef { saga_id }).await?;
-    ok(WirePage { items, next_cursor: None })
+pub async fn get_saga_history(
+    State(api): State<Api>,
+    PathOf(saga_id): PathOf<SagaId>,
+    QueryOf(place): QueryOf<HistoryPlace>,
+) -> Outcome {
+    let limit = place.limit.unwrap_or(HISTORY_PAGE_MAX);
+    if !(1..=HISTORY_PAGE_MAX).contains(&limit) {
+        let message = format!("limit is a number from 1 to {HISTORY_PAGE_MAX}.");
+        return Err(ApiProblem::bad_request("invalid_query", message));
+    }
+    let query = HistoryQuery { saga_id, after: place.after.unwrap_or_default(), limit: Some(limit) };
+    let HistoryPage { items, more } = api.asking.owner(saga_id, PartitionVerb::History, &query).await?;
+    let next_cursor = items.last().filter(|_| more).map(|last| last.sequence.to_string());
+    ok(WirePage { items, next_cursor })
 }
 
 /// Cancel a saga. Before its pivot it makes amends; afterwards its definition's cancellation saga is started. Asking twice
@@ -194,7 +232,7 @@ pub async fn cancel_saga(
 ) -> Outcome {
     let (by, reason) = request.checked()?;
     let cancellation: Cancellation =
-        api.asking.owner(saga_id, PartitionVerb::Cancel, &CancelSaga { saga_id, by, reason }).await?;
+        api.asking.owner(saga_id, PartitionVerb::Cancel, &CancelSaga { saga_id, by, reason, parent: None }).await?;
     let (answer, watch) = match cancellation {
         Cancellation::Compensating { saga_id } => {
             (CancelledSaga { saga_id, effect: "compensating", forward_saga_id: None }, saga_id)

@@ -194,7 +194,9 @@ fn wire_types_are_as_documented() {
     let statuses = [
         "pending",
         "skipped",
+        "queued",
         "running",
+        "waiting",
         "backing_off",
         "unknown",
         "succeeded",
@@ -208,11 +210,17 @@ fn wire_types_are_as_documented() {
             "saga_id": "0193a1de-7d41-7cc1-9b5e-0242ac120002", "definition": "a", "version": 1, "hash": "h",
             "status": status, "reason": "cancelled", "paused": true, "waiting_for": "w",
             "steps": statuses.map(|status| serde_json::json!({
-                "name": "s", "call": "a.b@1", "status": status, "operation": "undo", "attempt": 1, "outcome": "o",
+                "name": "s", "action": "for_each", "call": "a.b@1", "signal": "go", "status": status,
+                "children": {"total": 3, "waiting": 1, "running": 1, "completed": 0, "failed": 1, "undone": 0,
+                    "at_work": [{"child": 0, "saga_id": "0193a1de-7d41-7cc1-9b5e-0242ac120004"}],
+                    "failures": [{"child": 1, "saga_id": "0193a1de-7d41-7cc1-9b5e-0242ac120005",
+                        "error": {"code": "c", "message": "m"}}]}, "operation": "undo", "attempt": 1, "outcome": "o",
                 "error": {"code": "c", "message": "m"}, "output": [1], "started_at": "2026-01-01T00:00:00Z",
                 "ended_at": null, "until": "2026-01-01T00:00:00Z",
             })),
             "input": {}, "output": null, "tags": ["t"], "cancelled_by": "0193a1de-7d41-7cc1-9b5e-0242ac120003",
+            "parent": {"saga_id": "0193a1de-7d41-7cc1-9b5e-0242ac120006", "step": "s", "child": 2, "operation": "undo"},
+            "start_at": "2026-01-01T00:00:00Z", "priority": 9,
             "deadline_at": "2026-01-01T00:00:00Z", "created_at": "2026-01-01T00:00:00Z",
             "updated_at": "2026-01-01T00:00:00Z", "event_count": 3,
         });

@@ -3,7 +3,7 @@
 use amends_schemas::command::{CompensationReason, StepError};
 use amends_schemas::ids::RegistrationId;
 use amends_schemas::problem::{FieldError, Problem};
-use amends_schemas::saga::{SagaStatus, StartSaga, StepStatus, StepView};
+use amends_schemas::saga::{Priority, SagaStatus, StartSaga, StepStatus, StepView};
 use serde_json::{Value, json};
 
 use crate::stage::{Orchestrator, Stage, view_of, within};
@@ -35,6 +35,9 @@ fn put(orchestrator: &Orchestrator, status: SagaStatus, reason: Option<Compensat
         version: None,
         input: json!({"registration_id": id, "event_id": EVENT}),
         tags: Default::default(),
+        start_at: None,
+        priority: Priority::default(),
+        parent: None,
     };
     let mut view = view_of(&start);
     view.status = status;
@@ -42,7 +45,10 @@ fn put(orchestrator: &Orchestrator, status: SagaStatus, reason: Option<Compensat
     if reason == Some(CompensationReason::Failed) {
         view.steps.push(StepView {
             name: "pay".to_owned(),
-            call: "payment.capture@1".parse().expect("a name"),
+            action: "call".to_owned(),
+            call: Some("payment.capture@1".parse().expect("a name")),
+            signal: None,
+            children: None,
             status: StepStatus::Failed,
             operation: None,
             attempt: 1,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use amends_schemas::ids::{PartitionCount, SagaId};
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::{SagaStatus, StartSaga};
+use amends_schemas::saga::{Priority, SagaStatus, StartSaga};
 use amends_schemas::subjects::{
     ORCHESTRATOR_COUNT, ORCHESTRATOR_COUNTS, ORCHESTRATOR_DEFINITIONS, ORCHESTRATOR_INFO, ORCHESTRATOR_LIST,
     PartitionVerb, partition,
@@ -21,6 +21,9 @@ fn start(definition: &str) -> StartSaga {
         version: None,
         input: json!({}),
         tags: Default::default(),
+        start_at: None,
+        priority: Priority::default(),
+        parent: None,
     }
 }
 
@@ -40,6 +43,18 @@ async fn a_saga_is_started_read_and_followed_in_its_history() {
         assert_eq!((saga.status, saga.body["tags"].clone()), (200, json!(["a", "b"])), "{saga:?}");
         let history = stage.call("GET", &format!("/v1/sagas/{id}/history"), None).await;
         assert_eq!(history.body["items"][0]["event"], "saga_started", "{history:?}");
+        assert_eq!(
+            (history.body["items"].as_array().map(Vec::len), &history.body["next_cursor"]),
+            (Some(3), &json!(null))
+        );
+        let page = stage.call("GET", &format!("/v1/sagas/{id}/history?after=1&limit=1"), None).await;
+        assert_eq!(
+            (&page.body["items"][0]["sequence"], &page.body["next_cursor"]),
+            (&json!(2), &json!("2")),
+            "{page:?}"
+        );
+        let wrong = stage.call("GET", &format!("/v1/sagas/{id}/history?limit=1001"), None).await;
+        assert_eq!((wrong.status, wrong.code()), (400, "invalid_query"), "{wrong:?}");
         // Whoever owns the partition was asked, and nobody else.
         let id: SagaId = id.parse().expect("uuid");
         let partition = id.partition(PartitionCount::new(4).expect("in range"));
@@ -250,6 +265,41 @@ async fn an_owner_that_comes_back_within_patience_is_waited_for() {
 }
 
 #[tokio::test]
+async fn signals_reach_the_owner_and_its_answers_come_back() {
+    within(async {
+        let stage = Stage::set().await;
+        let orchestrator = stage.orchestrator().await;
+        let view = view_of(&start("a"));
+        let id = view.saga_id;
+        orchestrator.put(view);
+        let given = json!({"outcome": "yes", "data": {"by_whom": "ann"}, "by": "ops"});
+        let path = format!("/v1/sagas/{id}/signals/approved");
+        let reply = stage.call("POST", &path, Some(given.clone())).await;
+        assert_eq!((reply.status, reply.body["effect"].as_str()), (202, Some("kept")), "{reply:?}");
+        let (_, question, _) = orchestrator.asked.all().pop().expect("asked");
+        assert_eq!(
+            (&question["signal"], &question["outcome"], &question["data"], &question["by"]),
+            (&json!("approved"), &given["outcome"], &given["data"], &given["by"]),
+        );
+        for (signal, body, status, code) in [
+            ("approved", json!({}), 422, "invalid_signal"),
+            ("approved", json!({"extra": 1}), 400, "invalid_body"),
+            ("late", given.clone(), 409, "signal_too_late"),
+            ("reused", given.clone(), 409, "idempotency_key_reused"),
+            ("nobodys", given.clone(), 404, "unknown_signal"),
+            ("No.Name", given.clone(), 404, "unknown_signal"),
+        ] {
+            let reply = stage.call("POST", &format!("/v1/sagas/{id}/signals/{signal}"), Some(body)).await;
+            assert_eq!((reply.status, reply.code()), (status, code), "{signal}: {reply:?}");
+        }
+        let missing = SagaId::generate();
+        let reply = stage.call("POST", &format!("/v1/sagas/{missing}/signals/approved"), Some(given)).await;
+        assert_eq!((reply.status, reply.code()), (404, "saga_not_found"), "{reply:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn operators_verbs_reach_the_owner_once_under_a_key() {
     within(async {
         let stage = Stage::set().await;
@@ -261,6 +311,16 @@ async fn operators_verbs_reach_the_owner_once_under_a_key() {
             ("pause", json!({"reason": "r", "by": "ops"}), json!({"verb": "pause"})),
             ("resume", json!({"reason": "r", "by": "ops"}), json!({"verb": "resume"})),
             ("retry", json!({"step": "pay", "reason": "r", "by": "ops"}), json!({"verb": "retry", "step": "pay"})),
+            (
+                "retry-from",
+                json!({"step": "pay", "reason": "r", "by": "ops"}),
+                json!({"verb": "retry_from", "step": "pay"}),
+            ),
+            (
+                "edit-input",
+                json!({"step": "pay", "input": {"x": [1]}, "reason": "r", "by": "ops"}),
+                json!({"verb": "edit_input", "step": "pay", "input": {"x": [1]}}),
+            ),
             ("skip", json!({"reason": "r", "by": "ops"}), json!({"verb": "skip"})),
             (
                 "resolve",

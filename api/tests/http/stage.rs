@@ -12,7 +12,8 @@ use amends_schemas::operate::{
     CancelPreview, CompensationPreview, OperateSaga, Operated, PivotSide, UndoAction, UndoPreview,
 };
 use amends_schemas::problem::{Answer, Problem};
-use amends_schemas::saga::{OrchestratorInfo, SagaStatus, SagaView, StartSaga};
+use amends_schemas::saga::{HistoryQuery, OrchestratorInfo, Priority, SagaStatus, SagaView, StartSaga};
+use amends_schemas::signal::{SignalEffect, SignalReceipt, SignalSaga};
 use amends_schemas::subjects::{ORCHESTRATOR_INFO, PartitionVerb};
 use amends_test_support::TestNats;
 use async_nats::HeaderMap as NatsHeaders;
@@ -207,7 +208,14 @@ impl Orchestrator {
             PartitionVerb::Get | PartitionVerb::Watch => self.view(&question).map(|view| json!(view)),
             PartitionVerb::History => {
                 self.view(&question)?;
-                Ok(json!([{"sequence": 1, "at": "2026-01-01T00:00:00Z", "event": "saga_started", "data": {}}]))
+                // Three facts, in pages as they are asked for.
+                let query: HistoryQuery = serde_json::from_value(question).expect("HistoryQuery");
+                let limit = query.limit.expect("the gateway names a limit");
+                let facts = (query.after + 1..=3).map(|sequence| {
+                    json!({"sequence": sequence, "at": "2026-01-01T00:00:00Z", "event": "saga_started", "data": {}})
+                });
+                let more = 3_usize.saturating_sub(query.after as usize) > limit;
+                Ok(json!({"items": facts.take(limit).collect::<Vec<_>>(), "more": more}))
             }
             PartitionVerb::Cancel => {
                 let view = self.view(&question)?;
@@ -228,6 +236,28 @@ impl Orchestrator {
                     }
                 })
             }
+            PartitionVerb::Signal => {
+                let request: SignalSaga = serde_json::from_value(question.clone()).expect("SignalSaga");
+                let view = self.view(&question)?;
+                match request.signal.as_str() {
+                    "approved" => {}
+                    "late" => return Err(Problem::conflict("signal_too_late", "nobody waits for it any more")),
+                    "reused" => return Err(Problem::conflict("signal_id_reused", "another signal has this id")),
+                    _ => return Err(Problem::not_found("unknown_signal", "no such signal")),
+                }
+                if request.data.is_null() {
+                    return Err(Problem::invalid("invalid_signal", "it wants data"));
+                }
+                Ok(json!(SignalReceipt {
+                    saga_id: request.saga_id,
+                    signal: request.signal,
+                    signal_id: request.signal_id,
+                    effect: SignalEffect::Kept,
+                    at: view.updated_at,
+                    sequence: 2,
+                }))
+            }
+            PartitionVerb::ChildEnded => panic!("the gateway tells nobody of ends"),
             PartitionVerb::Operate => {
                 let request: OperateSaga = serde_json::from_value(question.clone()).expect("OperateSaga");
                 let view = self.view(&question)?;
@@ -259,7 +289,7 @@ impl Orchestrator {
                     cancel: CancelPreview::SettleDoubt { step: "pay".to_owned() },
                     steps: vec![UndoPreview {
                         step: "reserve".to_owned(),
-                        call: "registration.reserve@1".parse().expect("a contract's name"),
+                        call: Some("registration.reserve@1".parse().expect("a contract's name")),
                         action: UndoAction::Undo,
                         if_it_happened: false,
                         input: json!({"a": 1}),
@@ -301,6 +331,9 @@ impl Orchestrator {
             version: None,
             input: view.input.clone(),
             tags: view.tags.clone(),
+            start_at: None,
+            priority: Priority::default(),
+            parent: None,
         };
         sagas.push((start, view));
     }
@@ -323,6 +356,9 @@ pub fn view_of(start: &StartSaga) -> SagaView {
         output: None,
         tags: start.tags.clone(),
         cancelled_by: None,
+        parent: start.parent.clone(),
+        start_at: start.start_at,
+        priority: start.priority,
         deadline_at: None,
         created_at: at,
         updated_at: at,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amends_schemas::ids::SagaId;
-use amends_schemas::saga::{SagaStatus, SagaView, StartSaga};
+use amends_schemas::saga::{Priority, SagaStatus, SagaView, StartSaga};
 use amends_schemas::subjects::saga_changes;
 use futures::StreamExt;
 use serde_json::json;
@@ -61,6 +61,9 @@ fn running(orchestrator: &Orchestrator) -> SagaView {
         version: None,
         input: json!({}),
         tags: Default::default(),
+        start_at: None,
+        priority: Priority::default(),
+        parent: None,
     };
     let view = view_of(&start);
     orchestrator.put(view.clone());

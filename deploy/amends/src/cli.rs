@@ -66,6 +66,8 @@ pub enum Command {
     DeadLetters(DeadLettersArgs),
     /// Check saga definitions, and say file, line and what to write instead.
     Check(CheckArgs),
+    /// Play a new version of a saga definition over sagas that ran the old one, and say where they would part.
+    Rehearse(RehearseArgs),
     /// Print every setting with its default.
     Config,
 }
@@ -211,6 +213,47 @@ pub enum SagaCommand {
         #[command(flatten)]
         audit: AuditArgs,
     },
+    /// Go back to a step: what has succeeded from it on is undone where it can be, and all of it is done again. Needs a reason.
+    RetryFrom {
+        /// Its id.
+        saga_id: uuid::Uuid,
+        /// Which step; not within a parallel.
+        step: String,
+        #[command(flatten)]
+        audit: AuditArgs,
+    },
+    /// Give a step that cleanly failed another input, and try it again with it. Needs a reason.
+    EditInput {
+        /// Its id.
+        saga_id: uuid::Uuid,
+        /// The whole input, as JSON.
+        #[arg(value_name = "JSON")]
+        input: String,
+        /// Which step; the one it waits at unless given.
+        #[arg(long)]
+        step: Option<String>,
+        #[command(flatten)]
+        audit: AuditArgs,
+    },
+    /// Give one saga a signal that one of its steps waits for, or will.
+    Signal {
+        /// Its id.
+        saga_id: uuid::Uuid,
+        /// The signal's name.
+        signal: String,
+        /// What it says, when the definition names several outcomes.
+        #[arg(long)]
+        outcome: Option<String>,
+        /// What comes with it, as JSON.
+        #[arg(long, value_name = "JSON")]
+        data: Option<String>,
+        /// Who gives it.
+        #[arg(long, default_value = "command line")]
+        by: String,
+        /// Chosen by you, so that the same command given again is done once.
+        #[arg(long)]
+        key: Option<String>,
+    },
     /// Pass over a step that failed behind the point of no return, or an undo that does not work. Needs a reason.
     Skip {
         /// Its id.
@@ -352,8 +395,25 @@ pub struct AuditArgs {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Definitions (YAML); those that ship when none is named.
+    /// Definitions (YAML), or folders of them with the contracts in a `contracts` below; those that ship when none is named.
     pub files: Vec<PathBuf>,
+    /// A folder with contracts of your own.
+    #[arg(long, value_name = "DIR")]
+    pub schemas: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct RehearseArgs {
+    /// The definition that sagas ran, as it was released.
+    pub old: PathBuf,
+    /// The one that is to follow it.
+    pub new: PathBuf,
+    /// Over how many sagas of the old one, the newest first, in flight or at their ends.
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub last: u32,
+    /// Where the API answers.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub api: String,
     /// A folder with contracts of your own.
     #[arg(long, value_name = "DIR")]
     pub schemas: Option<PathBuf>,
@@ -393,6 +453,7 @@ impl Cli {
             | Command::Queues(_)
             | Command::DeadLetters(_)
             | Command::Check(_)
+            | Command::Rehearse(_)
             | Command::Config => {}
         }
         overrides
@@ -414,6 +475,7 @@ impl Command {
             | Command::Queues(_)
             | Command::DeadLetters(_)
             | Command::Check(_)
+            | Command::Rehearse(_)
             | Command::Config => "command-line",
         }
     }
@@ -429,6 +491,7 @@ impl Command {
             | Command::Queues(_)
             | Command::DeadLetters(_)
             | Command::Check(_)
+            | Command::Rehearse(_)
             | Command::Config => "warn,surrealkv=error",
             Command::Orchestrator(_) | Command::Worker(_) | Command::Api(_) | Command::TestGateway(_) => {
                 "warn,amends=info,surrealkv=error"

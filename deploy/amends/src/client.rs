@@ -119,12 +119,28 @@ impl Client {
         self.get(&format!("/v1/sagas/{saga_id}"), &[]).await
     }
 
-    /// Everything that happened to it.
+    /// What happened to it behind a place in its history.
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub async fn history(&self, saga_id: SagaId) -> anyhow::Result<Page<HistoryEntry>> {
-        self.get(&format!("/v1/sagas/{saga_id}/history"), &[]).await
+    async fn history(&self, saga_id: SagaId, after: String) -> anyhow::Result<Page<HistoryEntry>> {
+        self.get(&format!("/v1/sagas/{saga_id}/history"), &[("after", after)]).await
+    }
+
+    /// All that happened to it.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn whole_history(&self, saga_id: SagaId) -> anyhow::Result<Vec<HistoryEntry>> {
+        let (mut facts, mut place) = (Vec::new(), "0".to_owned());
+        loop {
+            let page = self.history(saga_id, place).await?;
+            facts.extend(page.items);
+            match page.next_cursor {
+                Some(next) => place = next,
+                None => return Ok(facts),
+            }
+        }
     }
 
     /// Calls `seen` with the saga as it is now and after every change, until it is final or `seen` answers false.

@@ -9,6 +9,7 @@ mod dev;
 mod liveness;
 mod operations;
 mod progress;
+mod rehearse;
 mod retention;
 mod roles;
 mod saga;
@@ -51,6 +52,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         | Command::Workers(_)
         | Command::Queues(_)
         | Command::DeadLetters(_)
+        | Command::Rehearse(_)
         | Command::Dev(_)
         | Command::Orchestrator(_)
         | Command::Worker(_)
@@ -68,6 +70,7 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
         Command::Workers(args) => return operations::workers(args).await,
         Command::Queues(args) => return operations::queues(args).await,
         Command::DeadLetters(args) => return operations::dead_letters(args).await,
+        Command::Rehearse(args) => return rehearse::run(args).await,
         Command::Dev(_)
         | Command::Orchestrator(_)
         | Command::Worker(_)
@@ -92,6 +95,7 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
         | Command::Queues(_)
         | Command::DeadLetters(_)
         | Command::Check(_)
+        | Command::Rehearse(_)
         | Command::Config => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use amends_schemas::ids::SagaId;
 use amends_schemas::operate::{CompensationPreview, Operated, OperatorVerb};
 use amends_schemas::search::{SagaCount, SagaCounts};
+use amends_schemas::signal::SignalReceipt;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
@@ -35,9 +36,8 @@ pub async fn run(args: &SagaArgs) -> anyhow::Result<()> {
             let saga_id = SagaId(*saga_id);
             print!("{}", tree::saga(&client.saga(saga_id).await?));
             if *history {
-                for entry in client.history(saga_id).await?.items {
-                    println!("{}", tree::history_line(&entry));
-                }
+                let facts = client.whole_history(saga_id).await?;
+                facts.iter().for_each(|entry| println!("{}", tree::history_line(entry)));
             }
         }
         SagaCommand::Cancel { saga_id, reason } => {
@@ -60,6 +60,23 @@ pub async fn run(args: &SagaArgs) -> anyhow::Result<()> {
         }
         SagaCommand::Retry { saga_id, step, audit } => {
             operate(&client, *saga_id, OperatorVerb::Retry, audit, json!({"step": step})).await?;
+        }
+        SagaCommand::RetryFrom { saga_id, step, audit } => {
+            operate(&client, *saga_id, OperatorVerb::RetryFrom, audit, json!({"step": step})).await?;
+        }
+        SagaCommand::EditInput { saga_id, input, step, audit } => {
+            let input: Value = serde_json::from_str(input).context("the input is not JSON")?;
+            operate(&client, *saga_id, OperatorVerb::EditInput, audit, json!({"step": step, "input": input})).await?;
+        }
+        SagaCommand::Signal { saga_id, signal, outcome, data, by, key } => {
+            let data: Value = match data {
+                Some(data) => serde_json::from_str(data).context("--data is not JSON")?,
+                None => Value::Null,
+            };
+            let body = json!({"outcome": outcome, "data": data, "by": by});
+            let path = format!("/v1/sagas/{saga_id}/signals/{signal}");
+            let receipt: SignalReceipt = client.post_once(&path, key.as_deref(), &body).await?;
+            println!("{}", tree::receipt_line(&receipt));
         }
         SagaCommand::Skip { saga_id, step, audit } => {
             operate(&client, *saga_id, OperatorVerb::Skip, audit, json!({"step": step})).await?;

@@ -21,7 +21,8 @@ pub struct Schemas {
 }
 
 impl Schemas {
-    /// Loads what ships and, when `folder` is not empty, what lies in it: `contracts/**/*.json`, `sagas/**/*.yaml`.
+    /// Loads what ships and, when `folder` is not empty, what lies in it: `contracts/**/*.json`, and `sagas/**/*.yaml` or, where there is
+    /// no `sagas`, every `*.yaml`.
     ///
     /// # Errors
     /// Everything wrong with the documents, by file and line.
@@ -60,7 +61,8 @@ pub fn saga_documents(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let mut documents: Vec<(String, String)> =
         library::saga_documents().iter().map(|document| (document.path.to_owned(), document.text.to_owned())).collect();
     if !folder.as_os_str().is_empty() {
-        for file in files(&folder.join("sagas"), "yaml")? {
+        let sagas = folder.join("sagas");
+        for file in files(if sagas.is_dir() { &sagas } else { folder }, "yaml")? {
             documents.push((file.display().to_string(), read(&file)?));
         }
     }
@@ -101,7 +103,11 @@ pub fn read(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
-fn files(root: &Path, extension: &str) -> anyhow::Result<Vec<PathBuf>> {
+/// Every file below a folder whose name ends so, sorted; none when there is no such folder.
+///
+/// # Errors
+/// A folder that cannot be read, or one that holds too much.
+pub fn files(root: &Path, extension: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -2,10 +2,16 @@
 
 use std::fmt::Write as _;
 
+use amends_schemas::command::Operation;
+use amends_schemas::family::ChildrenView;
 use amends_schemas::operate::{CancelPreview, CompensationPreview, Operated, UndoAction};
 use amends_schemas::saga::{HistoryEntry, SagaSummary, SagaView, StepStatus, StepView};
 use amends_schemas::search::{SagaCounts, StatusCount};
+use amends_schemas::signal::{SignalEffect, SignalReceipt};
 use chrono::{DateTime, TimeDelta, Utc};
+
+/// Children of one step that are named one by one, of those at work and of those that failed: a tree is to fit a screen.
+const CHILDREN_NAMED_MAX: usize = 5;
 
 /// The whole saga: head line, why it waits, its steps.
 pub fn saga(view: &SagaView) -> String {
@@ -23,6 +29,20 @@ pub fn saga(view: &SagaView) -> String {
     }
     if let Some(waiting) = &view.waiting_for {
         let _ = writeln!(text, "│ waiting: {waiting}");
+    }
+    if let Some(start_at) = view.start_at {
+        let _ = writeln!(text, "│ begins {}", time(start_at));
+    }
+    if !view.priority.is_default() {
+        let _ = writeln!(text, "│ priority {}", view.priority.get());
+    }
+    if let Some(parent) = &view.parent {
+        let what = match parent.operation {
+            Operation::Undo => "cancels",
+            Operation::Do | Operation::Probe => "is",
+        };
+        let _ =
+            writeln!(text, "│ {what} child {} of step {} of saga {}", parent.child + 1, parent.step, parent.saga_id);
     }
     if let Some(by) = view.cancelled_by {
         let _ = writeln!(text, "│ cancelled by saga {by}");
@@ -53,10 +73,42 @@ pub fn step_line(step: &StepView, width: usize) -> String {
     if let Some(until) = step.until {
         let _ = write!(line, "  until {}", time(until));
     }
+    if let Some(signal) = step.signal.as_ref().filter(|_| step.status == StepStatus::Waiting) {
+        let _ = write!(line, "  for signal {signal}");
+    }
+    if let Some(children) = &step.children {
+        line.push_str(&children_line(children));
+    }
     if let Some(error) = &step.error {
         let _ = write!(line, "  {}: {}", error.code, error.message);
     }
     line.trim_end().to_owned()
+}
+
+/// How many children there are and how they stand; some of those at work and of those that failed.
+fn children_line(children: &ChildrenView) -> String {
+    let mut line = format!("  {} children", children.total);
+    let counts = [
+        ("waiting", children.waiting),
+        ("running", children.running),
+        ("completed", children.completed),
+        ("failed", children.failed),
+        ("undone", children.undone),
+    ];
+    for (word, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        let _ = write!(line, ", {count} {word}");
+    }
+    for child in children.at_work.iter().take(CHILDREN_NAMED_MAX) {
+        let _ = write!(line, "\n│     ▶ {:>5}  {}", child.child, child.saga_id);
+    }
+    for child in children.failures.iter().take(CHILDREN_NAMED_MAX) {
+        let _ = write!(
+            line,
+            "\n│     ✗ {:>5}  {}  {}: {}",
+            child.child, child.saga_id, child.error.code, child.error.message
+        );
+    }
+    line
 }
 
 /// One saga on one line, for a list.
@@ -108,12 +160,28 @@ pub fn operated_line(operated: &Operated) -> String {
     )
 }
 
+/// What became of a signal, on one line.
+pub fn receipt_line(receipt: &SignalReceipt) -> String {
+    let effect = match receipt.effect {
+        SignalEffect::Taken => "its step goes on",
+        SignalEffect::Kept => "kept until its step is reached",
+    };
+    format!(
+        "signal {} of saga {}: {effect}, given at {}, fact {} of its history",
+        receipt.signal,
+        receipt.saga_id,
+        time(receipt.at),
+        receipt.sequence
+    )
+}
+
 /// What a cancel would do: the sentence, then the steps in order.
 pub fn preview(preview: &CompensationPreview) -> String {
     let mut text = format!("{}  {}\n{}\n", preview.saga_id, preview.status.as_str(), preview.summary);
     for step in &preview.steps {
         let action = match step.action {
             UndoAction::Undo => "undo",
+            UndoAction::CancelChildren => "cancel the children of",
             UndoAction::Waive => "leave",
             UndoAction::None => "cannot undo",
         };
@@ -146,7 +214,7 @@ const fn mark(status: StepStatus) -> char {
         StepStatus::Pending => '·',
         StepStatus::Skipped => '-',
         StepStatus::Running | StepStatus::Undoing => '▶',
-        StepStatus::BackingOff => '…',
+        StepStatus::Queued | StepStatus::Waiting | StepStatus::BackingOff => '…',
         StepStatus::Unknown => '?',
         StepStatus::Succeeded => '✓',
         StepStatus::Failed => '✗',
@@ -159,7 +227,9 @@ const fn word(status: StepStatus) -> &'static str {
     match status {
         StepStatus::Pending => "pending",
         StepStatus::Skipped => "skipped",
+        StepStatus::Queued => "queued",
         StepStatus::Running => "running",
+        StepStatus::Waiting => "waiting",
         StepStatus::BackingOff => "backing off",
         StepStatus::Unknown => "in doubt",
         StepStatus::Succeeded => "succeeded",

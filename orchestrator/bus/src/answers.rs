@@ -4,7 +4,8 @@ use amends_schemas::command::REPLY_COMMITTED;
 use amends_schemas::limits::MESSAGE_BYTES_MAX;
 use amends_schemas::operate::{CompensationPreview, Operated};
 use amends_schemas::problem::{Answer, Problem, ProblemKind};
-use amends_schemas::saga::{Cancellation, HistoryEntry, SagaView};
+use amends_schemas::saga::{Cancellation, HistoryEntry, HistoryPage, SagaView};
+use amends_schemas::signal::SignalReceipt;
 use async_nats::Subject;
 use bytes::Bytes;
 use serde::Serialize;
@@ -21,8 +22,14 @@ pub(crate) enum Body {
     Reply(Result<(), Problem>),
     /// A saga.
     View(Result<SagaView, Problem>),
-    /// Its facts.
-    History(Result<Vec<HistoryEntry>, Problem>),
+    /// Some of its facts.
+    History(Result<HistoryPage, Problem>),
+    /// All of its facts.
+    WholeHistory(Result<HistoryPage, Problem>),
+    /// What became of a signal.
+    Signalled(Result<SignalReceipt, Problem>),
+    /// That it is committed.
+    Committed(Result<(), Problem>),
     /// What cancelling did.
     Cancellation(Result<Cancellation, Problem>),
     /// What an operator's act did.
@@ -64,10 +71,22 @@ fn encode(body: Body) -> Bytes {
         Body::Reply(Err(problem)) => answer(Err::<(), _>(problem)),
         Body::View(result) => answer(result),
         Body::History(result) => answer(result),
+        Body::WholeHistory(result) => answer(result.and_then(whole)),
+        Body::Signalled(result) => answer(result),
+        Body::Committed(result) => answer(result),
         Body::Cancellation(result) => answer(result),
         Body::Operated(result) => answer(result),
         Body::Preview(result) => answer(result),
     }
+}
+
+/// The facts of a history that was asked for without a limit, if they are all.
+fn whole(page: HistoryPage) -> Result<Vec<HistoryEntry>, Problem> {
+    if page.more {
+        let message = "this history is longer than one answer holds; ask for it page by page";
+        return Err(Problem::new(ProblemKind::TooLarge, "history_too_long", message));
+    }
+    Ok(page.items)
 }
 
 /// An answer as JSON, within what a message holds.

@@ -11,11 +11,13 @@ use amends_engine::request::{Ask, Origin, Request, Respond};
 use amends_engine::{Front, PartitionHandle};
 use amends_nats::{Nats, trace};
 use amends_schemas::command::Reply;
+use amends_schemas::family::ChildEnded;
 use amends_schemas::ids::SagaId;
 use amends_schemas::limits::SAGA_INPUT_BYTES_MAX;
 use amends_schemas::operate::OperateSaga;
 use amends_schemas::problem::{Problem, ProblemKind};
-use amends_schemas::saga::{CancelSaga, SagaRef, StartSaga};
+use amends_schemas::saga::{CancelSaga, HistoryQuery, SagaRef, StartSaga};
+use amends_schemas::signal::SignalSaga;
 use amends_schemas::subjects::{self, ORCHESTRATOR_GROUP, PartitionVerb};
 use async_nats::{Message, Subject, Subscriber};
 use async_trait::async_trait;
@@ -170,7 +172,24 @@ impl Asking {
             }
             PartitionVerb::Preview => Ask::Preview(self.saga(payload)?, self.respond(Body::Preview)),
             PartitionVerb::Get => Ask::Get(self.saga(payload)?, self.respond(Body::View)),
-            PartitionVerb::History => Ask::History(self.saga(payload)?, self.respond(Body::History)),
+            PartitionVerb::History => {
+                let query: HistoryQuery = serde_json::from_slice(payload)?;
+                self.record(query.saga_id, None);
+                Ask::History(
+                    query,
+                    self.respond(if query.limit.is_some() { Body::History } else { Body::WholeHistory }),
+                )
+            }
+            PartitionVerb::Signal => {
+                let signal: SignalSaga = serde_json::from_slice(payload)?;
+                self.record(signal.saga_id, None);
+                Ask::Signal(signal, self.respond(Body::Signalled))
+            }
+            PartitionVerb::ChildEnded => {
+                let told: ChildEnded = serde_json::from_slice(payload)?;
+                self.record(told.parent.saga_id, Some(&told.parent.step));
+                Ask::ChildEnded(told, self.respond(Body::Committed))
+            }
             PartitionVerb::Watch => Ask::Watch(self.saga(payload)?, self.respond(Body::View)),
         })
     }
@@ -205,6 +224,8 @@ impl Asking {
             | PartitionVerb::Get
             | PartitionVerb::History
             | PartitionVerb::Cancel
+            | PartitionVerb::Signal
+            | PartitionVerb::ChildEnded
             | PartitionVerb::Watch
             | PartitionVerb::Operate
             | PartitionVerb::Preview => Body::View(Err(problem)),

@@ -30,7 +30,7 @@
 //! ```
 //!
 //! * [`Orchestrator`]: everything put together.
-//! * [`transport`]: commands, forward cancellations and changes, published.
+//! * [`transport`]: commands and changes, published; what sagas want of others, asked.
 //! * [`front`]: partition requests, decoded and answered after the commit.
 //! * [`endpoints`]: what any orchestrator answers.
 //! * [`schedules`]: what any orchestrator answers about schedules.

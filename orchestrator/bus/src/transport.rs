@@ -1,20 +1,22 @@
-//! Commands, forward cancellations and changes, published.
+//! Commands and changes, published; what sagas want of others, asked.
 
 use std::time::Duration;
 
+use amends_engine::PeerAsk;
 use amends_engine::ports::{Transport, TransportError};
 use amends_nats::{Nats, NatsError, trace};
 use amends_schemas::command::Command;
 use amends_schemas::ids::PartitionId;
-use amends_schemas::problem::{Answer, Problem, ProblemKind};
-use amends_schemas::saga::{SagaView, StartSaga};
+use amends_schemas::problem::{Answer, Problem};
+use amends_schemas::saga::SagaView;
 use amends_schemas::subjects::{self, PartitionVerb};
 use async_nats::client::RequestErrorKind;
 use async_nats::{HeaderMap, Request};
 use async_trait::async_trait;
+use serde::de::IgnoredAny;
 
-/// How long the owner of another partition may take to accept a forward cancellation before it is asked again.
-const START_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the owner of another partition may take to answer before it is asked again.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The engine's transport over one connection.
 #[derive(Debug, Clone)]
@@ -51,35 +53,31 @@ impl Transport for NatsTransport {
         })
     }
 
-    async fn start_saga(
+    async fn ask_partition(
         &self,
         partition: PartitionId,
-        request: &StartSaga,
+        ask: &PeerAsk,
         traceparent: Option<&str>,
-    ) -> Result<Result<SagaView, Problem>, TransportError> {
-        let payload =
-            serde_json::to_vec(request).map_err(|error| TransportError::Refused(format!("not JSON: {error}")))?;
-        let question =
-            Request::new().payload(payload.into()).headers(headers(traceparent)).timeout(Some(START_TIMEOUT));
-        let subject = subjects::partition(partition, PartitionVerb::Start);
+    ) -> Result<Result<(), Problem>, TransportError> {
+        let (verb, payload) = match ask {
+            PeerAsk::Start(request) => (PartitionVerb::Start, serde_json::to_vec(request)),
+            PeerAsk::Cancel(request) => (PartitionVerb::Cancel, serde_json::to_vec(request)),
+            PeerAsk::ChildEnded(told) => (PartitionVerb::ChildEnded, serde_json::to_vec(told)),
+        };
+        let payload = payload.map_err(|error| TransportError::Refused(format!("not JSON: {error}")))?;
+        let question = Request::new().payload(payload.into()).headers(headers(traceparent)).timeout(Some(ASK_TIMEOUT));
+        let subject = subjects::partition(partition, verb);
         let answer = self.nats.client().send_request(subject, question).await.map_err(|error| match error.kind() {
             RequestErrorKind::MaxPayloadExceeded => TransportError::Refused(error.to_string()),
             RequestErrorKind::NoResponders
             | RequestErrorKind::TimedOut
             | RequestErrorKind::InvalidSubject
             | RequestErrorKind::Other => TransportError::Unavailable(error.to_string()),
-        });
-        let answer = match answer {
-            Ok(answer) => answer,
-            // It will be refused for ever: tell the saga so.
-            Err(TransportError::Refused(reason)) => {
-                return Ok(Err(Problem::new(ProblemKind::TooLarge, "message_too_large", reason)));
-            }
-            Err(error @ TransportError::Unavailable(_)) => return Err(error),
-        };
-        let answer: Answer<SagaView> = serde_json::from_slice(&answer.payload)
+        })?;
+        // What it says beyond yes or no is for others.
+        let answer: Answer<IgnoredAny> = serde_json::from_slice(&answer.payload)
             .map_err(|error| TransportError::Unavailable(format!("an answer that cannot be read: {error}")))?;
-        Ok(answer.into())
+        Ok(Result::from(answer).map(|_| ()))
     }
 
     async fn publish_change(&self, view: &SagaView) {

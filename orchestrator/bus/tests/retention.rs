@@ -197,7 +197,7 @@ async fn a_saga_goes_after_its_history_and_one_that_is_moved_again_stays() {
         let ids: Vec<SagaId> = page.items.iter().map(|saga| saga.saga_id).collect();
         assert!(ids.contains(&kept) && ids.contains(&slow) && !ids.contains(&short), "{ids:?}");
         // One that is cancelled while it waits is as alive as any.
-        let cancel = CancelSaga { saga_id: slow, by: "op".into(), reason: "enough".into() };
+        let cancel = CancelSaga { saga_id: slow, by: "op".into(), reason: "enough".into(), parent: None };
         let cancelled: Result<Cancellation, Problem> = world.ask(slow, PartitionVerb::Cancel, &cancel).await;
         assert!(cancelled.is_ok(), "{cancelled:?}");
         assert!(world.get(slow).await.is_ok());

@@ -201,7 +201,7 @@ async fn cancelling_undoes_in_reverse_and_says_so() {
         let view = world.until_status(saga_id, SagaStatus::Compensated).await;
         assert_eq!(view.waiting_for, None);
         assert_eq!(workers.done(), ["do a", "do b", "do c", "undo b", "undo a"]);
-        let question = CancelSaga { saga_id, by: "test".to_owned(), reason: "enough".to_owned() };
+        let question = CancelSaga { saga_id, by: "test".to_owned(), reason: "enough".to_owned(), parent: None };
         let answer: Cancellation = world.ask(saga_id, PartitionVerb::Cancel, &question).await.expect("already so");
         assert_eq!(answer, Cancellation::Compensating { saga_id });
     })

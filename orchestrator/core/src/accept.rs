@@ -8,7 +8,7 @@ use amends_schemas::limits::{NAME_BYTES_MAX, SAGA_INPUT_BYTES_MAX, STEP_OUTPUT_B
 use amends_schemas::problem::{FieldError, Problem, ProblemKind, cut};
 use serde_json::Value;
 
-use crate::definition::Definition;
+use crate::definition::{Action, Await, Definition};
 
 /// Most places named in one refusal: enough to mend a request, too few to flood whoever reads it.
 pub const FIELD_ERRORS_MAX: usize = 20;
@@ -43,18 +43,7 @@ pub fn accept(definition: &Definition, input: &Value, tags: &BTreeSet<String>) -
 /// # Errors
 /// `invalid_outcome`, `invalid_output` or `output_too_large`.
 pub fn check_result(contract: &Contract, outcome: Option<&str>, output: &Value) -> Result<(), Problem> {
-    let known = match outcome {
-        Some(outcome) => contract.outcomes.iter().any(|declared| declared == outcome),
-        None => contract.outcomes.is_empty(),
-    };
-    if !known {
-        let message = if contract.outcomes.is_empty() {
-            format!("{} has but one outcome; leave it out", contract.contract)
-        } else {
-            format!("the outcome of {} is one of: {}", contract.contract, contract.outcomes.join(", "))
-        };
-        return Err(Problem::invalid("invalid_outcome", message));
-    }
+    one_of(&contract.contract.to_string(), &contract.outcomes, outcome)?;
     let bytes = json_bytes(output);
     if bytes > STEP_OUTPUT_BYTES_MAX {
         return Err(Problem::new(
@@ -63,14 +52,85 @@ pub fn check_result(contract: &Contract, outcome: Option<&str>, output: &Value) 
             format!("the output has {bytes} bytes; at most {STEP_OUTPUT_BYTES_MAX} are taken"),
         ));
     }
-    let validator = jsonschema::validator_for(&contract.output)
-        .map_err(|error| Problem::internal("bad_schema", format!("{}: {error}", contract.contract)))?;
-    let errors = field_errors(&validator, "/output", output);
+    let errors = field_errors(&compiled(contract, &contract.output)?, "/output", output);
     if errors.is_empty() {
         return Ok(());
     }
     Err(Problem::invalid("invalid_output", format!("the output is not what {} returns", contract.contract))
         .with_errors(errors))
+}
+
+/// Checks the outcome that an operator gives a step which calls no contract.
+///
+/// # Errors
+/// `invalid_outcome`.
+pub fn check_outcome(action: &Action, outcome: Option<&str>) -> Result<(), Problem> {
+    one_of("this step", &action.outcomes(), outcome)
+}
+
+/// Checks the input that an operator gives a step instead of the one its definition makes. Null is none.
+///
+/// # Errors
+/// `invalid_input` or `input_too_large`.
+pub fn check_call_input(contract: &Contract, input: &Value) -> Result<(), Problem> {
+    let bytes = json_bytes(input);
+    if bytes > SAGA_INPUT_BYTES_MAX {
+        return Err(Problem::new(
+            ProblemKind::TooLarge,
+            "input_too_large",
+            format!("the input has {bytes} bytes; at most {SAGA_INPUT_BYTES_MAX} are taken"),
+        ));
+    }
+    let errors = field_errors(&compiled(contract, &contract.input)?, "/input", input);
+    if errors.is_empty() && !input.is_null() {
+        return Ok(());
+    }
+    Err(Problem::invalid("invalid_input", format!("the input is not what {} takes", contract.contract))
+        .with_errors(errors))
+}
+
+/// Checks a signal against the step that waits for it. Pointers in the answer lead into a
+/// [`SignalSaga`](amends_schemas::signal::SignalSaga).
+///
+/// # Errors
+/// `invalid_outcome`, `invalid_signal` or `signal_too_large`.
+pub fn check_signal(awaited: &Await, outcome: Option<&str>, data: &Value) -> Result<(), Problem> {
+    one_of(&format!("the signal `{}`", awaited.signal), &awaited.outcomes, outcome)?;
+    let bytes = json_bytes(data);
+    if bytes > STEP_OUTPUT_BYTES_MAX {
+        return Err(Problem::new(
+            ProblemKind::TooLarge,
+            "signal_too_large",
+            format!("the data has {bytes} bytes; at most {STEP_OUTPUT_BYTES_MAX} are taken"),
+        ));
+    }
+    let errors = field_errors(&awaited.check.0, "/data", data);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::invalid("invalid_signal", format!("the data is not what the signal `{}` brings", awaited.signal))
+        .with_errors(errors))
+}
+
+fn one_of(what: &str, outcomes: &[String], outcome: Option<&str>) -> Result<(), Problem> {
+    let known = match outcome {
+        Some(outcome) => outcomes.iter().any(|declared| declared == outcome),
+        None => outcomes.is_empty(),
+    };
+    if known {
+        return Ok(());
+    }
+    let message = if outcomes.is_empty() {
+        format!("{what} has but one outcome; leave it out")
+    } else {
+        format!("the outcome of {what} is one of: {}", outcomes.join(", "))
+    };
+    Err(Problem::invalid("invalid_outcome", message))
+}
+
+fn compiled(contract: &Contract, schema: &Value) -> Result<jsonschema::Validator, Problem> {
+    jsonschema::validator_for(schema)
+        .map_err(|error| Problem::internal("bad_schema", format!("{}: {error}", contract.contract)))
 }
 
 /// Where a value breaks a schema. The value itself stays out: it may be personal, and the caller has it.

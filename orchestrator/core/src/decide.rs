@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `types` | what goes in and comes out |
 //! | `turn` | the entry points, and the one place where a fact is made and applied |
-//! | `forward` | the next step of a saga that goes forward, and its end |
+//! | `forward` | where a saga that goes forward stands in its flow, its next steps, its end |
+//! | `waits` | signals and times |
+//! | `children` | sagas that a step starts |
 //! | `reply` | what a worker's answer means |
 //! | `doubt` | when nobody knows whether a step happened |
 //! | `timers` | what is due, and when to wake |
@@ -14,6 +16,7 @@
 //! | `command` | the command of a step in flight |
 
 mod cancel;
+mod children;
 mod command;
 mod doubt;
 mod forward;
@@ -23,13 +26,16 @@ mod timers;
 mod turn;
 mod turning_back;
 mod types;
+mod waits;
 
 pub use cancel::FORWARD_RETRY_MAX;
 pub(crate) use cancel::cancels_backward;
+pub(crate) use children::child_id;
+pub use children::{child_cancel, child_ended, child_request};
 pub use command::command_of;
 pub use doubt::DOUBT_ATTEMPTS_MAX;
 pub use reply::RETRY_AFTER_MAX;
 pub use timers::next_wakeup;
 pub(crate) use turn::timeout_of;
-pub use turn::{decide, resume, start};
+pub use turn::{Start, decide, resume, start};
 pub use types::{Decision, Effect, Input};

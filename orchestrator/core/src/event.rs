@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use amends_schemas::command::{CompensationReason, Operation, StepError};
+use amends_schemas::family::ParentLink;
 use amends_schemas::ids::SagaId;
+use amends_schemas::saga::Priority;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,6 +30,17 @@ pub enum DoubtCause {
     TimedOut,
     /// The worker said so.
     Reported,
+}
+
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+impl Fact {
+    /// Whether it is the end of a saga.
+    pub const fn is_end(&self) -> bool {
+        matches!(self, Fact::SagaCompleted { .. } | Fact::SagaCompensated { .. } | Fact::SagaTerminated { .. })
+    }
 }
 
 /// By whom something was done by hand, why, and under which id.
@@ -57,11 +70,97 @@ pub enum Fact {
         tags: BTreeSet<String>,
         /// When it must be done.
         deadline_at: Option<DateTime<Utc>>,
+        /// When its first step begins; at once when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start_at: Option<DateTime<Utc>>,
+        /// Who comes first where commands are limited.
+        #[serde(default, skip_serializing_if = "Priority::is_default")]
+        priority: Priority,
+        /// The saga that waits for this one's end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<ParentLink>,
     },
+    /// The time of its first step came.
+    StartTimeReached {},
     /// A step's condition did not hold.
     StepSkipped {
         /// Which.
         step: usize,
+    },
+    /// Its contract's limit may be reached: an attempt waits for its turn.
+    StepQueued {
+        /// Which.
+        step: usize,
+        /// What will be asked.
+        operation: Operation,
+    },
+    /// It waits for its signal or its time.
+    WaitStarted {
+        /// Which.
+        step: usize,
+        /// When the wait ends; a signal without a timeout has none.
+        until: Option<DateTime<Utc>>,
+    },
+    /// A signal was given.
+    SignalReceived {
+        /// Its name.
+        signal: String,
+        /// Chosen by whoever gave it.
+        signal_id: Uuid,
+        /// What it says.
+        outcome: Option<String>,
+        /// What came with it.
+        data: Value,
+        /// Who gave it.
+        by: String,
+        /// Whether its step was waiting for it.
+        taken: bool,
+    },
+    /// It has so many children.
+    ChildrenStarted {
+        /// Which.
+        step: usize,
+        /// How many.
+        total: u32,
+    },
+    /// Children were started (`do`) or cancelled (`undo`).
+    ChildrenDispatched {
+        /// Which.
+        step: usize,
+        /// Started or cancelled.
+        operation: Operation,
+        /// These.
+        children: Vec<u32>,
+    },
+    /// A child came to its end, or the saga that cancels one forward did.
+    ChildEnded {
+        /// Which.
+        step: usize,
+        /// Which child.
+        child: u32,
+        /// The child itself, or its cancellation.
+        operation: Operation,
+        /// What it came to; kept of an only child.
+        output: Option<Value>,
+        /// Why it did not happen; none when it did.
+        error: Option<StepError>,
+        /// Whether it was not even taken on.
+        #[serde(default, skip_serializing_if = "is_false")]
+        refused: bool,
+    },
+    /// No more children are started.
+    ChildrenHalted {
+        /// Which.
+        step: usize,
+        /// Whether those at work are cancelled.
+        cancelled: bool,
+    },
+    /// Its children ended before all had completed, and some had: what they did is to be undone.
+    StepInterrupted {
+        /// Which.
+        step: usize,
+        /// Why.
+        error: StepError,
     },
     /// An attempt was handed to the workers.
     StepDispatched {
@@ -145,6 +244,14 @@ pub enum Fact {
         reason: String,
         /// The forward saga to start, when the pivot is passed.
         forward: Option<SagaId>,
+        /// The saga that makes amends by this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<ParentLink>,
+    },
+    /// A request to cancel that was there already serves another saga's amends, too.
+    CancellationAdopted {
+        /// The saga that waits for its end.
+        parent: ParentLink,
     },
     /// A request to cancel found the pivot in flight, and the pivot succeeded: it is carried out forward.
     CancellationTurnedForward {
@@ -184,6 +291,8 @@ pub enum Fact {
         /// What it came to.
         output: Value,
     },
+    /// The saga that waits for this one's end knows of it.
+    ParentTold {},
     /// Everything is made good.
     SagaCompensated {
         /// Why it had to be.
@@ -207,8 +316,32 @@ pub enum Fact {
         operation: Operation,
         /// Whether it is unknown whether the `do` happened.
         in_doubt: bool,
+        /// Whether it is done anew under another idempotency key: the last attempt under this one has cleanly failed.
+        #[serde(default, skip_serializing_if = "is_false")]
+        anew: bool,
         /// By whom and why.
         act: Act,
+    },
+    /// An operator gave a step another input.
+    InputEdited {
+        /// Which.
+        step: usize,
+        /// All of it.
+        input: Value,
+        /// By whom and why.
+        act: Act,
+    },
+    /// An operator wants the saga to go back to a step: what has succeeded from it on is undone first.
+    RewindOrdered {
+        /// Which.
+        step: usize,
+        /// By whom and why.
+        act: Act,
+    },
+    /// What had to be undone is undone: these steps are to be done anew.
+    Rewound {
+        /// These.
+        steps: Vec<usize>,
     },
     /// An operator passed over a step. A `do` did not happen and will not: the step counts as skipped. An `undo` will not be tried
     /// again: the step is left as it is.

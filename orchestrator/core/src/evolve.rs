@@ -1,20 +1,31 @@
 //! Applies one fact to a saga.
 
+use std::collections::BTreeMap;
+
 use amends_schemas::command::Operation;
 use amends_schemas::ids::SagaId;
 use amends_schemas::operate::OperatorVerb;
 use amends_schemas::saga::SagaStatus;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
+use crate::children::ChildrenState;
 use crate::definition::Definition;
 use crate::event::{Act, Event, Fact};
 use crate::state::{
-    Attempts, ByHand, CancelRequest, DoneByHand, ForwardCancellation, ForwardStage, Pause, Phase, SagaState, StepState,
+    Attempts, ByHand, CancelRequest, DoneByHand, ForwardCancellation, ForwardStage, Parent, Pause, Phase, SagaState,
+    Signal, StepState,
 };
 
 /// The saga that begins with `event`, which must be its `SagaStarted`; `None` for any other.
 pub fn begin(definition: &Definition, saga_id: SagaId, event: &Event) -> Option<SagaState> {
-    let Fact::SagaStarted { definition: reference, input, tags, deadline_at } = &event.fact else {
+    begin_with(definition.steps.len(), saga_id, event)
+}
+
+/// The same for a definition of which only the number of steps is known.
+pub fn begin_with(step_count: usize, saga_id: SagaId, event: &Event) -> Option<SagaState> {
+    let Fact::SagaStarted { definition: reference, input, tags, deadline_at, start_at, priority, parent } = &event.fact
+    else {
         return None;
     };
     Some(SagaState {
@@ -29,13 +40,19 @@ pub fn begin(definition: &Definition, saga_id: SagaId, event: &Event) -> Option<
         deadline_passed: false,
         pivot_passed: false,
         cancel: None,
-        steps: vec![StepState::pending(); definition.steps.len()],
+        steps: vec![StepState::pending(); step_count],
         succeeded: Vec::new(),
         output: None,
         created_at: event.at,
         updated_at: event.at,
         event_count: 1,
         by_hand: ByHand::default(),
+        start_at: *start_at,
+        asked_start_at: *start_at,
+        priority: *priority,
+        parent: parent.clone().map(|link| Parent { link, told: false }),
+        signals: BTreeMap::new(),
+        rewind: None,
     })
 }
 
@@ -47,6 +64,13 @@ pub fn evolve(state: &mut SagaState, event: &Event) {
     match &event.fact {
         Fact::SagaStarted { .. } => {}
         Fact::StepSkipped { step }
+        | Fact::StepQueued { step, .. }
+        | Fact::WaitStarted { step, .. }
+        | Fact::ChildrenStarted { step, .. }
+        | Fact::ChildrenDispatched { step, .. }
+        | Fact::ChildEnded { step, .. }
+        | Fact::ChildrenHalted { step, .. }
+        | Fact::StepInterrupted { step, .. }
         | Fact::StepDispatched { step, .. }
         | Fact::StepSucceeded { step, .. }
         | Fact::StepFailed { step, .. }
@@ -55,13 +79,36 @@ pub fn evolve(state: &mut SagaState, event: &Event) {
         | Fact::StepUndone { step }
         | Fact::CompensationWaived { step }
         | Fact::StepStuck { step, .. } => evolve_step(state, *step, event),
-        Fact::CancelRequested { by, reason, forward } => {
+        Fact::StartTimeReached {} => state.start_at = None,
+        Fact::SignalReceived { signal, signal_id, outcome, data, taken, .. } => {
+            let given = Signal {
+                signal_id: *signal_id,
+                outcome: outcome.clone(),
+                data: data.clone(),
+                taken: *taken,
+                at: event.at,
+                sequence: state.event_count,
+            };
+            state.signals.entry(signal.clone()).or_insert(given);
+        }
+        Fact::ParentTold {} => {
+            if let Some(parent) = &mut state.parent {
+                parent.told = true;
+            }
+        }
+        Fact::CancelRequested { by, reason, forward, parent } => {
             state.cancel = Some(CancelRequest {
                 requested_at: event.at,
                 by: by.clone(),
                 reason: reason.clone(),
                 forward: forward.map(waiting),
+                parent: parent.clone(),
             });
+        }
+        Fact::CancellationAdopted { parent } => {
+            if let Some(cancel) = &mut state.cancel {
+                cancel.parent = Some(parent.clone());
+            }
         }
         Fact::CancellationTurnedForward { saga_id } => {
             if let Some(cancel) = &mut state.cancel {
@@ -72,6 +119,8 @@ pub fn evolve(state: &mut SagaState, event: &Event) {
         Fact::CompensationStarted { reason } => {
             state.reason = Some(*reason);
             state.status = SagaStatus::Compensating;
+            // There is no way forward any more to which it could go back.
+            state.rewind = None;
         }
         Fact::ForwardCancellationDispatched { saga_id, attempt, timeout_at } => {
             set_stage(state, *saga_id, ForwardStage::Dispatched { attempt: *attempt, timeout_at: *timeout_at });
@@ -82,7 +131,7 @@ pub fn evolve(state: &mut SagaState, event: &Event) {
         }
         Fact::SagaCompleted { output } => {
             state.status = SagaStatus::Completed;
-            state.output = Some(output.clone());
+            state.output = something(output);
         }
         Fact::SagaCompensated { reason } => {
             state.status = SagaStatus::Compensated;
@@ -101,6 +150,15 @@ pub fn evolve(state: &mut SagaState, event: &Event) {
             remember(state, event, act, OperatorVerb::Retry, Some(*step));
             evolve_step(state, *step, event);
         }
+        Fact::InputEdited { step, act, .. } => {
+            remember(state, event, act, OperatorVerb::EditInput, Some(*step));
+            evolve_step(state, *step, event);
+        }
+        Fact::RewindOrdered { step, act } => {
+            remember(state, event, act, OperatorVerb::RetryFrom, Some(*step));
+            state.rewind = Some(*step);
+        }
+        Fact::Rewound { steps } => rewind(state, steps),
         Fact::StepPassedOver { step, act, .. } => {
             remember(state, event, act, OperatorVerb::Skip, Some(*step));
             evolve_step(state, *step, event);
@@ -133,11 +191,52 @@ fn end_pause(state: &mut SagaState) {
 
 fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
     let Some(step) = state.steps.get_mut(index) else { return };
-    // A step moving on is what frees a stuck saga.
-    if state.status == SagaStatus::Stuck {
-        state.status = if state.reason.is_some() { SagaStatus::Compensating } else { SagaStatus::Running };
-    }
     match &event.fact {
+        Fact::StepQueued { operation, .. } => {
+            step.phase = Phase::Queued { operation: *operation, in_doubt: step.phase.in_doubt() };
+        }
+        Fact::WaitStarted { until, .. } => {
+            step.started_at.get_or_insert(event.at);
+            step.phase = Phase::Waiting { until: *until };
+        }
+        Fact::ChildrenStarted { total, .. } => {
+            step.started_at.get_or_insert(event.at);
+            step.children = Some(Box::new(ChildrenState::new(*total)));
+            step.phase = Phase::Children { operation: Operation::Do };
+        }
+        Fact::ChildrenDispatched { operation, children, .. } => {
+            if let Some(state) = &mut step.children {
+                match operation {
+                    Operation::Do | Operation::Probe => state.dispatched(children),
+                    Operation::Undo => state.undoing.extend(children),
+                }
+            }
+            step.phase = Phase::Children { operation: *operation };
+        }
+        Fact::ChildEnded { child, operation, output, error, refused, .. } => {
+            if let Some(state) = &mut step.children {
+                match operation {
+                    Operation::Do | Operation::Probe => {
+                        state.ended(*child, error.as_ref());
+                        state.output.clone_from(output);
+                    }
+                    Operation::Undo => state.undo_ended(*child, error.as_ref(), *refused),
+                }
+            }
+        }
+        Fact::ChildrenHalted { cancelled, .. } => {
+            if let Some(state) = &mut step.children {
+                state.halted = true;
+                state.cancelled |= *cancelled;
+            }
+        }
+        Fact::StepInterrupted { error, .. } => {
+            step.error = Some(error.clone());
+            end(step, Phase::Interrupted, event.at);
+            if !state.succeeded.contains(&index) {
+                state.succeeded.push(index);
+            }
+        }
         Fact::StepSkipped { .. } => step.phase = Phase::Skipped,
         Fact::StepDispatched { operation, attempt, timeout_at, .. } => {
             let in_doubt = step.phase.in_doubt();
@@ -147,7 +246,7 @@ fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
         }
         Fact::StepSucceeded { outcome, output, pivot, .. } => {
             step.outcome = outcome.clone();
-            step.output = Some(output.clone());
+            step.output = something(output);
             step.error = None;
             end(step, Phase::Succeeded, event.at);
             if !state.succeeded.contains(&index) {
@@ -180,12 +279,31 @@ fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
         Fact::StepStuck { operation, error, in_doubt, .. } => {
             step.error = Some(error.clone());
             step.phase = Phase::Stuck { operation: *operation, in_doubt: *in_doubt };
-            state.status = SagaStatus::Stuck;
         }
-        Fact::RetryOrdered { operation, in_doubt, .. } => {
+        Fact::RetryOrdered { operation, in_doubt, anew, .. } => {
             step.retries = 0;
             step.renewed = step.attempts;
-            step.phase = Phase::BackingOff { operation: *operation, until: event.at, in_doubt: *in_doubt };
+            if *anew {
+                other_key(step);
+            }
+            match (&mut step.children, operation) {
+                (None, _) => {
+                    step.phase = Phase::BackingOff { operation: *operation, until: event.at, in_doubt: *in_doubt };
+                }
+                (Some(children), Operation::Do | Operation::Probe) => {
+                    children.renew_failed();
+                    step.phase = Phase::Children { operation: Operation::Do };
+                }
+                (Some(children), Operation::Undo) => {
+                    children.renew_unable();
+                    step.phase = Phase::Children { operation: Operation::Undo };
+                }
+            }
+        }
+        Fact::InputEdited { input, .. } => {
+            step.input = Some(input.clone());
+            // A worker that has seen the key has seen it with the other input.
+            other_key(step);
         }
         Fact::StepPassedOver { operation, .. } => {
             let phase = match operation {
@@ -207,8 +325,62 @@ fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
         | Fact::ForwardCancellationStarted { .. }
         | Fact::ForwardCancellationRefused { .. }
         | Fact::SagaCompleted { .. }
-        | Fact::SagaCompensated { .. } => {}
+        | Fact::SagaCompensated { .. }
+        | Fact::StartTimeReached {}
+        | Fact::SignalReceived { .. }
+        | Fact::CancellationAdopted { .. }
+        | Fact::ParentTold {}
+        | Fact::RewindOrdered { .. }
+        | Fact::Rewound { .. } => {}
     }
+    state.status = moving_status(state);
+}
+
+/// Null is nothing, as it is once a checkpoint has been written and read again.
+fn something(output: &Value) -> Option<Value> {
+    Some(output.clone()).filter(|output| !output.is_null())
+}
+
+/// The status of a saga whose steps have moved: stuck as long as any of them is.
+fn moving_status(state: &SagaState) -> SagaStatus {
+    match state.status {
+        SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => state.status,
+        SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Stuck => {
+            if state.steps.iter().any(|step| matches!(step.phase, Phase::Stuck { .. })) {
+                SagaStatus::Stuck
+            } else if state.reason.is_some() {
+                SagaStatus::Compensating
+            } else {
+                SagaStatus::Running
+            }
+        }
+    }
+}
+
+/// The next attempt has another idempotency key than the last; what is answered to earlier ones says nothing about it.
+fn other_key(step: &mut StepState) {
+    if step.attempts != step.earlier {
+        step.round = step.round.saturating_add(1);
+        step.earlier = step.attempts;
+    }
+}
+
+/// These steps are as if their turn had never come, but for their rounds and what was counted.
+fn rewind(state: &mut SagaState, steps: &[usize]) {
+    for &index in steps {
+        let Some(step) = state.steps.get_mut(index) else { continue };
+        *step = StepState {
+            // Also of a step that has no attempts: its children have ids by it.
+            round: step.round.saturating_add(1),
+            earlier: step.attempts,
+            attempts: step.attempts,
+            renewed: step.attempts,
+            ..StepState::pending()
+        };
+    }
+    state.succeeded.retain(|index| !steps.contains(index));
+    state.rewind = None;
+    state.status = moving_status(state);
 }
 
 fn end(step: &mut StepState, phase: Phase, at: DateTime<Utc>) {
@@ -242,10 +414,19 @@ impl Phase {
     /// Whether it is unknown whether the `do` happened. A step that was never tried, or whose end is known, is not.
     pub const fn in_doubt(&self) -> bool {
         match self {
-            Phase::InFlight { in_doubt, .. } | Phase::BackingOff { in_doubt, .. } | Phase::Stuck { in_doubt, .. } => {
-                *in_doubt
-            }
-            Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => false,
+            Phase::InFlight { in_doubt, .. }
+            | Phase::BackingOff { in_doubt, .. }
+            | Phase::Queued { in_doubt, .. }
+            | Phase::Stuck { in_doubt, .. } => *in_doubt,
+            Phase::Pending
+            | Phase::Skipped
+            | Phase::Waiting { .. }
+            | Phase::Children { .. }
+            | Phase::Interrupted
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived => false,
         }
     }
 }

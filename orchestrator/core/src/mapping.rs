@@ -4,7 +4,7 @@
 //! member, and every other value is itself. What a pointer does not find is left out of the map it stands in.
 //!
 //! Pointers start at `/input`, `/steps/<name>/output`, `/steps/<name>/outcome`, `/saga/id`, `/saga/started_at` and, in
-//! `cancel_with` only, `/cancel`.
+//! `cancel_with` only, `/cancel`; in the input of a `for_each`'s children, `/item` and `/index`.
 
 use std::collections::BTreeMap;
 
@@ -50,6 +50,13 @@ pub enum Pointer {
     SagaId,
     /// When it was accepted.
     SagaStartedAt,
+    /// Of a `for_each`: the item a child is for.
+    Item {
+        /// Within it.
+        rest: String,
+    },
+    /// Of a `for_each`: the child's number, from zero.
+    Index,
     /// The request to cancel.
     Cancel {
         /// Within it.
@@ -65,22 +72,60 @@ impl Mapping {
 
     /// The value this makes of what the saga knows; `None` when a pointer at the top finds nothing.
     pub fn resolve(&self, state: &SagaState) -> Option<Value> {
+        self.resolve_for(state, None)
+    }
+
+    /// The same for one child of many.
+    pub(crate) fn resolve_for(&self, state: &SagaState, each: Option<Each<'_>>) -> Option<Value> {
         match self {
             Mapping::Literal(value) => Some(value.clone()),
-            Mapping::Pointer(pointer) => pointer.resolve(state),
+            Mapping::Pointer(pointer) => pointer.resolve(state, each),
             Mapping::Object(members) => Some(Value::Object(
-                members.iter().filter_map(|(name, member)| Some((name.clone(), member.resolve(state)?))).collect(),
+                members
+                    .iter()
+                    .filter_map(|(name, member)| Some((name.clone(), member.resolve_for(state, each)?)))
+                    .collect(),
             )),
             Mapping::Array(items) => {
-                Some(Value::Array(items.iter().map(|item| item.resolve(state).unwrap_or_default()).collect()))
+                Some(Value::Array(items.iter().map(|item| item.resolve_for(state, each).unwrap_or_default()).collect()))
             }
+        }
+    }
+
+    /// What it points at, without a copy; `None` when it is no pointer into the saga's input or a step's output, or finds nothing.
+    pub(crate) fn look<'s>(&'s self, state: &'s SagaState) -> Option<&'s Value> {
+        match self {
+            Mapping::Literal(value) => Some(value),
+            Mapping::Pointer(Pointer::Input { rest }) => state.input.pointer(rest),
+            Mapping::Pointer(Pointer::Output { step, rest }) => state.steps.get(*step)?.output.as_ref()?.pointer(rest),
+            Mapping::Pointer(
+                Pointer::Outcome { .. }
+                | Pointer::SagaId
+                | Pointer::SagaStartedAt
+                | Pointer::Item { .. }
+                | Pointer::Index
+                | Pointer::Cancel { .. },
+            )
+            | Mapping::Object(_)
+            | Mapping::Array(_) => None,
         }
     }
 }
 
+/// One child of many.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Each<'e> {
+    /// Its number.
+    pub(crate) index: u32,
+    /// The item it is for.
+    pub(crate) item: Option<&'e Value>,
+}
+
 impl Pointer {
-    fn resolve(&self, state: &SagaState) -> Option<Value> {
+    fn resolve(&self, state: &SagaState, each: Option<Each<'_>>) -> Option<Value> {
         match self {
+            Pointer::Item { rest } => each?.item?.pointer(rest).cloned(),
+            Pointer::Index => Some(Value::from(each?.index)),
             Pointer::Input { rest } => state.input.pointer(rest).cloned(),
             Pointer::Output { step, rest } => state.steps.get(*step)?.output.as_ref()?.pointer(rest).cloned(),
             Pointer::Outcome { step } => state.steps.get(*step)?.outcome.clone().map(Value::String),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::decide::cancels_backward;
 use crate::definition::{Compensate, Definition, Step, StepKind};
-use crate::state::{CancelRequest, Phase, SagaState};
+use crate::state::{CancelRequest, Phase, SagaState, StepState};
 
 /// What a cancel at `now` would do.
 pub fn preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>) -> CompensationPreview {
@@ -38,27 +38,39 @@ pub fn preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>) -
     }
 }
 
-/// The step that is with the workers or in doubt, whose end is not known yet.
-fn uncertain<'a>(definition: &'a Definition, state: &'a SagaState) -> Option<(usize, &'a Step, &'a Phase)> {
-    let index = state.waits_at()?;
-    let (step, phase) = (definition.steps.get(index)?, &state.steps.get(index)?.phase);
-    let open = match phase {
-        Phase::InFlight { operation: Operation::Undo, in_doubt, .. } => *in_doubt,
-        Phase::InFlight { operation: Operation::Do | Operation::Probe, .. } => true,
-        Phase::BackingOff { in_doubt, .. } | Phase::Stuck { in_doubt, .. } => *in_doubt,
-        Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => false,
-    };
-    open.then_some((index, step, phase))
+/// The steps that are with the workers or in doubt, whose ends are not known yet; those in doubt first.
+fn uncertain<'a>(definition: &'a Definition, state: &'a SagaState) -> Vec<(usize, &'a Step, &'a Phase)> {
+    let mut open: Vec<_> = state
+        .open_steps()
+        .filter_map(|index| Some((index, definition.steps.get(index)?, &state.steps.get(index)?.phase)))
+        .filter(|(_, _, phase)| match phase {
+            Phase::InFlight { operation: Operation::Undo, in_doubt, .. } => *in_doubt,
+            Phase::InFlight { operation: Operation::Do | Operation::Probe, .. }
+            | Phase::Children { operation: Operation::Do | Operation::Probe } => true,
+            Phase::BackingOff { in_doubt, .. } | Phase::Queued { in_doubt, .. } | Phase::Stuck { in_doubt, .. } => {
+                *in_doubt
+            }
+            Phase::Waiting { .. }
+            | Phase::Children { operation: Operation::Undo }
+            | Phase::Interrupted
+            | Phase::Pending
+            | Phase::Skipped
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived => false,
+        })
+        .collect();
+    open.sort_by_key(|(_, _, phase)| !phase.in_doubt());
+    open
 }
 
 fn pivot_side(definition: &Definition, state: &SagaState) -> PivotSide {
     if state.pivot_passed {
         return PivotSide::After;
     }
-    match uncertain(definition, state) {
-        Some((_, step, _)) if step.kind == StepKind::Pivot && !state.status.is_final() => PivotSide::Undecided,
-        Some(_) | None => PivotSide::Before,
-    }
+    let undecided = uncertain(definition, state).iter().any(|(_, step, _)| step.kind == StepKind::Pivot);
+    if undecided && !state.status.is_final() { PivotSide::Undecided } else { PivotSide::Before }
 }
 
 fn cancel_preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>) -> CancelPreview {
@@ -69,7 +81,7 @@ fn cancel_preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>
         SagaStatus::Stuck | SagaStatus::Running | SagaStatus::Completed => {}
     }
     if cancels_backward(state) {
-        return match uncertain(definition, state) {
+        return match uncertain(definition, state).first() {
             None => CancelPreview::Compensate,
             Some((_, step, phase)) if phase.in_doubt() => CancelPreview::SettleDoubt { step: step.name.to_string() },
             Some((_, step, _)) => CancelPreview::AwaitStep { step: step.name.to_string() },
@@ -85,6 +97,7 @@ fn cancel_preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>
         by: String::new(),
         reason: String::new(),
         forward: None,
+        parent: None,
     });
     CancelPreview::Forward {
         forward_saga_id: state.saga_id.forward_cancellation(),
@@ -94,42 +107,57 @@ fn cancel_preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>
     }
 }
 
-/// First the step whose end is not known, then what has succeeded, backwards.
+/// First the steps whose ends are not known, then what has succeeded, backwards.
 fn undo_previews(definition: &Definition, state: &SagaState) -> Vec<UndoPreview> {
-    let open = if state.status.is_final() { None } else { uncertain(definition, state) };
+    let open = if state.status.is_final() { Vec::new() } else { uncertain(definition, state) };
     let mut previews: Vec<UndoPreview> =
-        open.map(|(index, step, _)| undo_preview(step, state, index, true)).into_iter().collect();
+        open.into_iter().map(|(index, step, _)| undo_preview(step, state, index, true)).collect();
     for &index in state.succeeded.iter().rev() {
         let Some((step, now)) = definition.steps.get(index).zip(state.steps.get(index)) else { continue };
-        if !matches!(now.phase, Phase::Undone | Phase::Waived) {
+        if !matches!(now.phase, Phase::Undone | Phase::Waived) && !is_idle(step, now) {
             previews.push(undo_preview(step, state, index, false));
         }
     }
     previews
 }
 
+/// Whether it has done nothing that could be undone: a wait, or a step of whose children none has completed.
+fn is_idle(step: &Step, now: &StepState) -> bool {
+    step.kind == StepKind::Wait || now.children.as_ref().is_some_and(|children| children.completed.is_empty())
+}
+
 fn undo_preview(step: &Step, state: &SagaState, index: usize, if_it_happened: bool) -> UndoPreview {
     let (action, reason) = match &step.compensate {
         Compensate::Undo { .. } => (UndoAction::Undo, None),
+        Compensate::Cancel => (UndoAction::CancelChildren, None),
         Compensate::Waived { reason } => (UndoAction::Waive, Some(reason.clone())),
         Compensate::None => (UndoAction::None, None),
     };
     UndoPreview {
         step: step.name.to_string(),
-        call: step.call.clone(),
+        call: step.call().map(|call| call.name.clone()),
         action,
         if_it_happened,
-        input: step.input.resolve(state).unwrap_or_default(),
+        input: input_of(step, state, index),
         output: state.steps.get(index).and_then(|now| now.output.clone()),
         reason,
     }
+}
+
+/// The input it was done with, as its undo gets it; null of a step that calls no contract.
+fn input_of(step: &Step, state: &SagaState, index: usize) -> serde_json::Value {
+    let edited = state.steps.get(index).and_then(|now| now.input.clone());
+    edited.or_else(|| step.call()?.input.resolve(state)).unwrap_or_default()
 }
 
 /// What has happened and stays: behind the pivot everything, before it what is waived.
 fn irreversible(definition: &Definition, state: &SagaState, everything: bool) -> Vec<String> {
     let stays = |index: &usize| {
         let (step, now) = definition.steps.get(*index).zip(state.steps.get(*index))?;
-        let undoable = matches!(step.compensate, Compensate::Undo { .. });
+        if is_idle(step, now) {
+            return None;
+        }
+        let undoable = matches!(step.compensate, Compensate::Undo { .. } | Compensate::Cancel);
         let stays = match now.phase {
             Phase::Undone => false,
             Phase::Waived => true,
@@ -137,6 +165,10 @@ fn irreversible(definition: &Definition, state: &SagaState, everything: bool) ->
             | Phase::Pending
             | Phase::Skipped
             | Phase::Failed
+            | Phase::Interrupted
+            | Phase::Waiting { .. }
+            | Phase::Queued { .. }
+            | Phase::Children { .. }
             | Phase::InFlight { .. }
             | Phase::BackingOff { .. }
             | Phase::Stuck { .. } => everything || !undoable,
@@ -149,7 +181,7 @@ fn irreversible(definition: &Definition, state: &SagaState, everything: bool) ->
 fn summary(cancel: &CancelPreview, steps: &[UndoPreview], pivot: PivotSide, state: &SagaState) -> String {
     let undone: Vec<String> = steps
         .iter()
-        .filter(|preview| preview.action == UndoAction::Undo)
+        .filter(|preview| matches!(preview.action, UndoAction::Undo | UndoAction::CancelChildren))
         .map(|preview| format!("{}{}", preview.step, if preview.if_it_happened { " (if it happened)" } else { "" }))
         .collect();
     let amends = if undone.is_empty() { "undo nothing".to_owned() } else { format!("undo {}", undone.join(", then ")) };

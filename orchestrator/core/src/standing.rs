@@ -19,7 +19,7 @@ pub struct Standing {
     pub error: Option<StepError>,
 }
 
-/// The steps that are in flight, back off, are stuck or have failed, in the definition's order.
+/// The steps that are under way, wait, are stuck or have failed, in the definition's order.
 pub fn standing(definition: &Definition, state: &SagaState) -> Vec<Standing> {
     let steps = definition.steps.iter().zip(&state.steps);
     let found = steps.filter(|(_, now)| stands(now)).take(STANDING_MAX);
@@ -28,7 +28,14 @@ pub fn standing(definition: &Definition, state: &SagaState) -> Vec<Standing> {
 
 const fn stands(now: &StepState) -> bool {
     match now.phase {
-        Phase::InFlight { .. } | Phase::BackingOff { .. } | Phase::Stuck { .. } | Phase::Failed => true,
+        Phase::Queued { .. }
+        | Phase::Waiting { .. }
+        | Phase::Children { .. }
+        | Phase::InFlight { .. }
+        | Phase::BackingOff { .. }
+        | Phase::Stuck { .. }
+        | Phase::Interrupted
+        | Phase::Failed => true,
         Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Undone | Phase::Waived => false,
     }
 }

@@ -1,17 +1,19 @@
 //! One saga as it stands: what its events add up to.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use amends_schemas::command::{CompensationReason, Operation, StepError};
+use amends_schemas::family::ParentLink;
 use amends_schemas::ids::SagaId;
 use amends_schemas::limits::OPERATIONS_REMEMBERED_MAX;
 use amends_schemas::operate::OperatorVerb;
-use amends_schemas::saga::SagaStatus;
+use amends_schemas::saga::{Priority, SagaStatus, StartSaga};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::children::ChildrenState;
 use crate::definition::DefinitionRef;
 
 /// A saga. Serialisable, so that a checkpoint can hold it.
@@ -54,6 +56,50 @@ pub struct SagaState {
     /// What operators have done.
     #[serde(default)]
     pub by_hand: ByHand,
+    /// When its first step begins, while that lies ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<DateTime<Utc>>,
+    /// The same, also when it has come: what a repeat of its start is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_start_at: Option<DateTime<Utc>>,
+    /// Who comes first where commands are limited.
+    #[serde(default, skip_serializing_if = "Priority::is_default")]
+    pub priority: Priority,
+    /// The saga that waits for this one's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// The signals that were given, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub signals: BTreeMap<String, Signal>,
+    /// The step to which an operator wants it to go back, while what has succeeded from it on is being undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewind: Option<usize>,
+}
+
+/// The saga that waits for this one's end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// Where it waits.
+    pub link: ParentLink,
+    /// Whether it knows of the end.
+    pub told: bool,
+}
+
+/// A signal that was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    /// Chosen by whoever gave it.
+    pub signal_id: Uuid,
+    /// What it says.
+    pub outcome: Option<String>,
+    /// What came with it.
+    pub data: Value,
+    /// Whether its step was waiting for it.
+    pub taken: bool,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Its place in the history, from one.
+    pub sequence: u64,
 }
 
 /// What operators have done to a saga.
@@ -119,6 +165,9 @@ pub struct CancelRequest {
     pub reason: String,
     /// The forward saga, when the pivot was passed.
     pub forward: Option<ForwardCancellation>,
+    /// The saga that makes amends by this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentLink>,
 }
 
 /// The saga that cancels one that is past its pivot.
@@ -164,6 +213,18 @@ pub struct StepState {
     /// Attempts that no longer count: those before an operator renewed the budget.
     #[serde(default)]
     pub renewed: Attempts,
+    /// How often it was done anew, under another idempotency key.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub round: u32,
+    /// Attempts of earlier rounds: answers to them say nothing about this one.
+    #[serde(default, skip_serializing_if = "Attempts::is_none")]
+    pub earlier: Attempts,
+    /// The input that an operator has given it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
+    /// Its children, once it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<Box<ChildrenState>>,
     /// How it succeeded.
     pub outcome: Option<String>,
     /// What it returned.
@@ -188,6 +249,10 @@ pub struct Attempts {
 }
 
 impl Attempts {
+    const fn is_none(&self) -> bool {
+        self.r#do == 0 && self.undo == 0 && self.probe == 0
+    }
+
     /// Attempts of one operation.
     pub const fn of(&self, operation: Operation) -> u32 {
         match operation {
@@ -206,6 +271,25 @@ pub enum Phase {
     Pending,
     /// Its condition did not hold.
     Skipped,
+    /// Waiting for its turn: its contract's limit may be reached.
+    Queued {
+        /// What will be asked.
+        operation: Operation,
+        /// Whether it is unknown whether the `do` happened.
+        in_doubt: bool,
+    },
+    /// Waiting for its signal or its time.
+    Waiting {
+        /// When the wait ends; a signal without a timeout has none.
+        until: Option<DateTime<Utc>>,
+    },
+    /// Its children are at work (`do`) or being cancelled (`undo`).
+    Children {
+        /// Which of the two.
+        operation: Operation,
+    },
+    /// Its children ended before all had completed, and some had: what they did is to be undone.
+    Interrupted,
     /// With a worker.
     InFlight {
         /// What was asked.
@@ -249,6 +333,10 @@ impl StepState {
             attempts: Attempts { r#do: 0, undo: 0, probe: 0 },
             retries: 0,
             renewed: Attempts { r#do: 0, undo: 0, probe: 0 },
+            round: 0,
+            earlier: Attempts { r#do: 0, undo: 0, probe: 0 },
+            input: None,
+            children: None,
             outcome: None,
             output: None,
             error: None,
@@ -263,12 +351,40 @@ impl StepState {
     }
 }
 
+const fn is_zero(round: &u32) -> bool {
+    *round == 0
+}
+
 impl Phase {
+    /// Whether it is under way or stuck: something is to come of it.
+    pub const fn is_open(&self) -> bool {
+        match self {
+            Phase::Queued { .. }
+            | Phase::Waiting { .. }
+            | Phase::Children { .. }
+            | Phase::InFlight { .. }
+            | Phase::BackingOff { .. }
+            | Phase::Stuck { .. } => true,
+            Phase::Pending
+            | Phase::Skipped
+            | Phase::Interrupted
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived => false,
+        }
+    }
+
     /// As it stands in sentences.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Phase::Pending => "pending",
             Phase::Skipped => "skipped",
+            Phase::Queued { .. } => "waiting for its turn",
+            Phase::Waiting { .. } => "waiting",
+            Phase::Children { operation: Operation::Undo } => "cancelling its children",
+            Phase::Children { operation: Operation::Do | Operation::Probe } => "waiting for its children",
+            Phase::Interrupted => "interrupted",
             Phase::InFlight { in_doubt: false, .. } => "in flight",
             Phase::InFlight { in_doubt: true, .. } => "in flight, in doubt",
             Phase::BackingOff { in_doubt: false, .. } => "backing off",
@@ -292,25 +408,45 @@ impl SagaState {
         if self.pivot_passed || self.status.is_final() {
             return None;
         }
-        match (&self.cancel, self.deadline_passed) {
-            (Some(cancel), true) if self.deadline_at.is_some_and(|at| at < cancel.requested_at) => {
-                Some(CompensationReason::Deadline)
-            }
-            (Some(_), _) => Some(CompensationReason::Cancelled),
-            (None, true) => Some(CompensationReason::Deadline),
-            (None, false) => None,
-        }
+        // Whichever came first; a cancel before all others of the same moment, a deadline before a failure.
+        let cancelled = self.cancel.as_ref().map(|cancel| (cancel.requested_at, CompensationReason::Cancelled));
+        let late = self.deadline_at.filter(|_| self.deadline_passed).map(|at| (at, CompensationReason::Deadline));
+        let failed = self
+            .steps
+            .iter()
+            .filter(|step| matches!(step.phase, Phase::Failed | Phase::Interrupted))
+            .filter_map(|step| step.ended_at)
+            .min()
+            .map(|at| (at, CompensationReason::Failed));
+        let first = [cancelled, late, failed]
+            .into_iter()
+            .flatten()
+            .reduce(|first, next| if next.0 < first.0 { next } else { first });
+        first.map(|(_, reason)| reason)
     }
 
-    /// The step that is in flight, backs off or is stuck; there is at most one.
-    pub fn waits_at(&self) -> Option<usize> {
-        self.steps.iter().position(|step| {
-            matches!(step.phase, Phase::InFlight { .. } | Phase::BackingOff { .. } | Phase::Stuck { .. })
-        })
+    /// Whether this request would have started this very saga. A time to start that had passed already counts as none.
+    pub fn was_started_by(&self, request: &StartSaga) -> bool {
+        *self.definition.name == *request.definition
+            && request.version.is_none_or(|version| version == self.definition.version)
+            && self.input == request.input
+            && self.tags == request.tags
+            && self.asked_start_at == request.start_at.filter(|at| *at > self.created_at)
+            && self.priority == request.priority
+            && self.parent.as_ref().map(|parent| &parent.link) == request.parent.as_ref()
     }
 
-    /// Whether nothing more is to come unless somebody asks: final, and no forward cancellation under way.
+    /// The steps that are under way or stuck, in the definition's order.
+    pub fn open_steps(&self) -> impl Iterator<Item = usize> + '_ {
+        self.steps.iter().enumerate().filter(|(_, step)| step.phase.is_open()).map(|(index, _)| index)
+    }
+
+    /// Whether nothing more is to come unless somebody asks: final, no forward cancellation under way, and whoever waits for its end
+    /// knows of it.
     pub fn is_settled(&self) -> bool {
+        if self.parent.as_ref().is_some_and(|parent| !parent.told) {
+            return false;
+        }
         if self.status == SagaStatus::Terminated {
             return true;
         }

@@ -2,15 +2,17 @@
 
 use amends_schemas::command::{Operation, StepError};
 use amends_schemas::contract::ContractName;
+use amends_schemas::family::{CHILDREN_SHOWN_MAX, ChildFailure, ChildRef, ChildrenView};
 use amends_schemas::saga::{HistoryEntry, SagaStatus, SagaSummary, SagaView, StepStatus, StepView};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
-use crate::decide::timeout_of;
-use crate::definition::{Definition, OnUnknown, Step};
+use crate::children::ChildrenState;
+use crate::decide::{child_id, timeout_of};
+use crate::definition::{Action, Definition, OnUnknown};
 use crate::event::{Event, Fact};
 use crate::mapping::rfc3339;
-use crate::state::{ForwardStage, Pause, Phase, SagaState, StepState};
+use crate::state::{ForwardStage, Pause, Phase, SagaState};
 use crate::surroundings::Surroundings;
 
 /// The whole saga.
@@ -24,11 +26,14 @@ pub fn view(definition: &Definition, state: &SagaState, around: &Surroundings) -
         reason: state.reason,
         paused: state.paused,
         waiting_for: waiting_for(definition, state, around),
-        steps: definition.steps.iter().zip(&state.steps).map(|(step, now)| step_view(step, now, state)).collect(),
+        steps: (0..definition.steps.len()).filter_map(|index| step_view(definition, state, index)).collect(),
         input: state.input.clone(),
         output: state.output.clone(),
         tags: state.tags.clone(),
         cancelled_by: state.cancel.as_ref().and_then(|cancel| cancel.forward.as_ref()).map(|forward| forward.saga_id),
+        parent: state.parent.as_ref().map(|parent| parent.link.clone()),
+        start_at: state.start_at,
+        priority: state.priority,
         deadline_at: state.deadline_at,
         created_at: state.created_at,
         updated_at: state.updated_at,
@@ -51,7 +56,8 @@ pub fn summary(definition: &Definition, state: &SagaState, around: &Surroundings
     }
 }
 
-fn step_view(step: &Step, now: &StepState, state: &SagaState) -> StepView {
+fn step_view(definition: &Definition, state: &SagaState, index: usize) -> Option<StepView> {
+    let (step, now) = (definition.steps.get(index)?, state.steps.get(index)?);
     let terminated = state.status == SagaStatus::Terminated;
     let (status, operation, until) = match now.phase {
         // A saga that turned back never comes to it.
@@ -60,9 +66,23 @@ fn step_view(step: &Step, now: &StepState, state: &SagaState) -> StepView {
         Phase::BackingOff { operation: Operation::Do, in_doubt: false, .. } if terminated => {
             (StepStatus::Failed, Some(Operation::Do), None)
         }
-        Phase::InFlight { operation, .. } | Phase::BackingOff { operation, .. } if terminated => {
+        Phase::Queued { in_doubt: false, .. } | Phase::Waiting { .. } if terminated => {
+            (StepStatus::Skipped, None, None)
+        }
+        Phase::InFlight { operation, .. }
+        | Phase::BackingOff { operation, .. }
+        | Phase::Queued { operation, .. }
+        | Phase::Children { operation }
+            if terminated =>
+        {
             (StepStatus::Unknown, Some(operation), None)
         }
+        Phase::Queued { operation, in_doubt } => {
+            (underway(operation, in_doubt, StepStatus::Queued), Some(operation), None)
+        }
+        Phase::Waiting { until } => (StepStatus::Waiting, None, until),
+        Phase::Children { operation } => (underway(operation, false, StepStatus::Running), Some(operation), None),
+        Phase::Interrupted => (StepStatus::Failed, Some(Operation::Do), None),
         Phase::Pending => (StepStatus::Pending, None, None),
         Phase::Skipped => (StepStatus::Skipped, None, None),
         Phase::InFlight { operation, timeout_at, in_doubt } => {
@@ -77,9 +97,16 @@ fn step_view(step: &Step, now: &StepState, state: &SagaState) -> StepView {
         Phase::Undone => (StepStatus::Undone, Some(Operation::Undo), None),
         Phase::Stuck { operation, .. } => (StepStatus::Stuck, Some(operation), None),
     };
-    StepView {
+    let awaited = match &step.action {
+        Action::Await(awaited) => Some(awaited.signal.to_string()),
+        Action::Call(_) | Action::Sleep(_) | Action::Children(_) => None,
+    };
+    Some(StepView {
         name: step.name.to_string(),
-        call: step.call.clone(),
+        action: step.action.as_str().to_owned(),
+        call: step.call().map(|call| call.name.clone()),
+        signal: awaited,
+        children: now.children.as_ref().map(|children| children_view(definition, state, index, children)),
         status,
         operation,
         attempt: operation.map_or(0, |operation| now.attempts.of(operation)),
@@ -89,6 +116,30 @@ fn step_view(step: &Step, now: &StepState, state: &SagaState) -> StepView {
         started_at: now.started_at,
         ended_at: now.ended_at,
         until,
+    })
+}
+
+fn children_view(definition: &Definition, state: &SagaState, step: usize, children: &ChildrenState) -> ChildrenView {
+    let id = |child: u32| child_id(state, definition, step, child);
+    let (completed, failed, undone) = (children.completed.count(), children.failed.count(), children.undone.count());
+    let at_work = children.running.iter().chain(&children.undoing);
+    let running = children.running.len().saturating_add(children.undoing.len());
+    let failures = children.failures.iter().chain(&children.unable);
+    ChildrenView {
+        total: children.total,
+        waiting: children.waiting(),
+        running: u32::try_from(running).unwrap_or(u32::MAX),
+        completed,
+        failed,
+        undone,
+        at_work: at_work
+            .filter_map(|&child| Some(ChildRef { child, saga_id: id(child)? }))
+            .take(CHILDREN_SHOWN_MAX)
+            .collect(),
+        failures: failures
+            .filter_map(|(&child, error)| Some(ChildFailure { child, saga_id: id(child)?, error: error.clone() }))
+            .take(CHILDREN_SHOWN_MAX)
+            .collect(),
     }
 }
 
@@ -102,22 +153,28 @@ const fn underway(operation: Operation, in_doubt: bool, certain: StepStatus) -> 
 
 /// Why it is not moving, in one true sentence; `None` once it is final and nothing more is to come.
 pub fn waiting_for(definition: &Definition, state: &SagaState, around: &Surroundings) -> Option<String> {
-    if state.status == SagaStatus::Terminated {
-        return None;
-    }
     if state.status.is_final() {
-        return forward_sentence(state);
+        let untold = state.parent.as_ref().filter(|parent| !parent.told);
+        let telling = untold.map(|parent| format!("telling the saga {} of its end", parent.link.saga_id));
+        let forward = if state.status == SagaStatus::Terminated { None } else { forward_sentence(state) };
+        return telling.or(forward);
     }
     if let Some(pause) = &state.by_hand.pause {
         return Some(paused_sentence(pause, state));
     }
-    let mut underway = definition.steps.iter().zip(&state.steps);
-    let sentence =
-        underway.find_map(|(step, now)| step_sentence(step, now, around)).unwrap_or_else(|| match state.status {
-            // Only a state of another definition comes here.
-            SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Stuck => "between two steps".to_owned(),
-            SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => "nothing".to_owned(),
-        });
+    if let Some(at) = state.start_at {
+        return Some(format!("its first step begins at {}", rfc3339(at)));
+    }
+    let sentence = open_sentence(definition, state, around).unwrap_or_else(|| match state.status {
+        // Only a state of another definition comes here.
+        SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Stuck => "between two steps".to_owned(),
+        SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => "nothing".to_owned(),
+    });
+    let back = state.rewind.and_then(|step| definition.steps.get(step));
+    let sentence = match back {
+        Some(step) => format!("going back to step `{}`: {sentence}", step.name),
+        None => sentence,
+    };
     let turning = match state.turning_back() {
         Some(reason) if state.reason.is_none() => {
             format!("; turns back ({}) as soon as that is settled", reason.as_str())
@@ -129,7 +186,7 @@ pub fn waiting_for(definition: &Definition, state: &SagaState, around: &Surround
 
 /// The contracts that a saga of this definition may call.
 pub fn contracts_called(definition: &Definition) -> impl Iterator<Item = &ContractName> {
-    definition.steps.iter().map(|step| &step.call)
+    definition.steps.iter().filter_map(|step| step.call()).map(|call| &call.name)
 }
 
 /// The contracts whose workers this saga waits for: they owe it an answer, or will be asked again.
@@ -138,8 +195,66 @@ pub fn contracts_asked<'a>(
     state: &'a SagaState,
 ) -> impl Iterator<Item = &'a ContractName> + 'a {
     let asked = definition.steps.iter().zip(&state.steps);
-    let waits = |now: &StepState| matches!(now.phase, Phase::InFlight { .. } | Phase::BackingOff { .. });
-    asked.filter(move |(_, now)| waits(now)).map(|(step, _)| &step.call)
+    let asked = asked.filter(|(_, now)| {
+        matches!(now.phase, Phase::InFlight { .. } | Phase::BackingOff { .. } | Phase::Queued { .. })
+    });
+    asked.filter_map(|(step, _)| step.call()).map(|call| &call.name)
+}
+
+/// Branches that are named in one sentence; a longer one would not be read.
+const BRANCHES_SAID_MAX: usize = 3;
+
+/// What the open steps wait for: the stuck ones first, for they need a person.
+fn open_sentence(definition: &Definition, state: &SagaState, around: &Surroundings) -> Option<String> {
+    let mut open: Vec<(bool, String)> = state
+        .open_steps()
+        .filter_map(|index| {
+            let stuck = matches!(state.steps.get(index)?.phase, Phase::Stuck { .. });
+            Some((!stuck, step_sentence(definition, state, index, around)?))
+        })
+        .collect();
+    open.sort_by_key(|(free, _)| *free);
+    let more = open.len().saturating_sub(BRANCHES_SAID_MAX);
+    let said: Vec<String> = open.into_iter().take(BRANCHES_SAID_MAX).map(|(_, sentence)| sentence).collect();
+    if said.is_empty() {
+        return None;
+    }
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    Some(format!("{}{more}", said.join("; and ")))
+}
+
+fn children_sentence(
+    name: &str,
+    operation: Operation,
+    children: &ChildrenState,
+    state: &SagaState,
+    definition: &Definition,
+    step: usize,
+) -> String {
+    let named = |child: Option<&u32>| {
+        child
+            .and_then(|child| Some((child, child_id(state, definition, step, *child)?)))
+            .map(|(child, saga_id)| format!("child {} of {} (saga {saga_id})", child + 1, children.total))
+    };
+    match operation {
+        Operation::Undo => {
+            let which = named(children.undoing.iter().next()).unwrap_or_else(|| "its children".to_owned());
+            let left = children.completed.count();
+            format!("undoing step `{name}`: cancelling {which}, {left} still to be undone")
+        }
+        Operation::Do | Operation::Probe => {
+            let which = named(children.running.iter().next()).unwrap_or_else(|| "its children".to_owned());
+            let ended = children.completed.count().saturating_add(children.failed.count());
+            let (others, cancelled) = (
+                match children.running.len() {
+                    0 | 1 => String::new(),
+                    running => format!(" and {} more", running - 1),
+                },
+                if children.cancelled { ", which are being cancelled" } else { "" },
+            );
+            format!("step `{name}`: waiting for {which}{others}{cancelled}; {ended} of {} have ended", children.total)
+        }
+    }
 }
 
 fn paused_sentence(pause: &Pause, state: &SagaState) -> String {
@@ -152,10 +267,14 @@ fn paused_sentence(pause: &Pause, state: &SagaState) -> String {
     format!("paused by {who}: {why}{turning}")
 }
 
-fn step_sentence(step: &Step, now: &StepState, around: &Surroundings) -> Option<String> {
+fn step_sentence(definition: &Definition, state: &SagaState, index: usize, around: &Surroundings) -> Option<String> {
+    let (step, now) = (definition.steps.get(index)?, state.steps.get(index)?);
     let name = &step.name;
+    let call = step.call();
     let attempt = |operation: Operation| now.attempts.of(operation);
-    let unserved = around.unserved(&step.call).map(|unserved| format!("no worker has served {} {unserved}", step.call));
+    let unserved = call.and_then(|call| {
+        around.unserved(&call.name).map(|unserved| format!("no worker has served {} {unserved}", call.name))
+    });
     let sent = |operation: Operation, timeout_at: DateTime<Utc>| {
         let timeout = TimeDelta::from_std(timeout_of(step, operation)).unwrap_or_default();
         let at = rfc3339(timeout_at.checked_sub_signed(timeout).unwrap_or(timeout_at));
@@ -166,8 +285,35 @@ fn step_sentence(step: &Step, now: &StepState, around: &Surroundings) -> Option<
     };
     let nobody = || unserved.as_ref().map(|unserved| format!("; {unserved}")).unwrap_or_default();
     Some(match &now.phase {
-        Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => {
-            return None;
+        Phase::Pending
+        | Phase::Skipped
+        | Phase::Interrupted
+        | Phase::Succeeded
+        | Phase::Failed
+        | Phase::Undone
+        | Phase::Waived => return None,
+        Phase::Queued { operation, .. } => {
+            let contract = call.map(|call| call.name.to_string()).unwrap_or_default();
+            let what = match operation {
+                Operation::Do => "step",
+                Operation::Undo => "undoing step",
+                Operation::Probe => "probing step",
+            };
+            format!("{what} `{name}`: limited by {contract}, waiting for its turn")
+        }
+        Phase::Waiting { until } => match (&step.action, until) {
+            (Action::Await(awaited), Some(until)) => {
+                format!("step `{name}`: waiting for the signal `{}` until {}", awaited.signal, rfc3339(*until))
+            }
+            (Action::Await(awaited), None) => format!("step `{name}`: waiting for the signal `{}`", awaited.signal),
+            (Action::Call(_) | Action::Sleep(_) | Action::Children(_), until) => {
+                let until = until.map(|until| format!(" until {}", rfc3339(until))).unwrap_or_default();
+                format!("step `{name}`: sleeping{until}")
+            }
+        },
+        Phase::Children { operation } => {
+            let children = now.children.as_deref()?;
+            children_sentence(name, *operation, children, state, definition, index)
         }
         Phase::InFlight { operation: Operation::Do, timeout_at, in_doubt: false } => format!(
             "step `{name}`: {}, attempt {}, times out at {}",
@@ -205,11 +351,11 @@ fn step_sentence(step: &Step, now: &StepState, around: &Surroundings) -> Option<
             after(now.error.as_ref()),
             // Of the budget: attempts that ended in doubt do not spend it.
             now.retries.saturating_add(1),
-            step.retry.attempts,
+            call.map_or(0, |call| call.retry.attempts),
             nobody()
         ),
         Phase::BackingOff { operation: Operation::Do, until, in_doubt: true } => {
-            let why = if step.on_unknown == OnUnknown::Probe {
+            let why = if call.is_some_and(|call| call.on_unknown == OnUnknown::Probe) {
                 "the probe finds no trace of it".to_owned()
             } else {
                 format!("asking again under the same key{}", after(now.error.as_ref()))
@@ -290,6 +436,11 @@ pub fn history_entry(definition: &Definition, sequence: u64, event: &Event) -> H
             act.remove("fingerprint");
             data.append(&mut act);
         }
+        // Steps have names.
+        if let Fact::Rewound { steps } = &event.fact {
+            let names = steps.iter().filter_map(|step| definition.steps.get(*step)).map(|step| step.name.to_string());
+            data.insert("steps".to_owned(), names.collect());
+        }
     }
     HistoryEntry {
         sequence,
@@ -305,6 +456,15 @@ impl Fact {
     pub const fn step(&self) -> Option<usize> {
         match self {
             Fact::StepSkipped { step }
+            | Fact::StepQueued { step, .. }
+            | Fact::WaitStarted { step, .. }
+            | Fact::ChildrenStarted { step, .. }
+            | Fact::ChildrenDispatched { step, .. }
+            | Fact::ChildEnded { step, .. }
+            | Fact::ChildrenHalted { step, .. }
+            | Fact::StepInterrupted { step, .. }
+            | Fact::InputEdited { step, .. }
+            | Fact::RewindOrdered { step, .. }
             | Fact::StepDispatched { step, .. }
             | Fact::StepSucceeded { step, .. }
             | Fact::StepFailed { step, .. }
@@ -317,6 +477,11 @@ impl Fact {
             | Fact::StepPassedOver { step, .. }
             | Fact::StepResolved { step, .. } => Some(*step),
             Fact::SagaStarted { .. }
+            | Fact::StartTimeReached {}
+            | Fact::SignalReceived { .. }
+            | Fact::CancellationAdopted { .. }
+            | Fact::ParentTold {}
+            | Fact::Rewound { .. }
             | Fact::CancelRequested { .. }
             | Fact::CancellationTurnedForward { .. }
             | Fact::DeadlinePassed {}

@@ -1,9 +1,8 @@
 //! The shipped registration saga against workers, clocks and people that do anything at any time.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
-use amends_core::decide::{Decision, Effect, Input, command_of, decide, next_wakeup, resume, start};
+use amends_core::decide::{Decision, Effect, Input, Start, command_of, decide, next_wakeup, resume, start};
 use amends_core::definition::{Definition, OnUnknown, StepKind};
 use amends_core::event::{Event, Fact};
 use amends_core::evolve::{begin, evolve};
@@ -103,6 +102,8 @@ fn acts() -> impl Strategy<Value = OperatorAct> {
         3 => step().prop_map(|step| OperatorAct::Skip { step }),
         4 => (step(), resolution).prop_map(|(step, resolution)| OperatorAct::Resolve { step, resolution }),
         1 => any::<bool>().prop_map(|force| OperatorAct::Terminate { force }),
+        1 => step().prop_map(|step| OperatorAct::RetryFrom { step: step.unwrap_or_else(|| "reserve".to_owned()) }),
+        1 => step().prop_map(|step| OperatorAct::EditInput { step, input: json!({}) }),
     ]
 }
 
@@ -139,7 +140,7 @@ impl Watched {
     fn start() -> Self {
         let now: DateTime<Utc> = "2026-01-02T10:00:00Z".parse().expect("a time");
         let saga_id: SagaId = "0193a1de-7d41-7cc1-9b5e-0242ac120002".parse().expect("a uuid");
-        let (state, decision) = start(&REGISTRATION, saga_id, json!({}), BTreeSet::new(), now);
+        let (state, decision) = start(&REGISTRATION, saga_id, Start { input: json!({}), ..Start::default() }, now);
         let mut watched = Self {
             state,
             events: Vec::new(),
@@ -184,7 +185,7 @@ impl Watched {
                 self.now += TimeDelta::seconds(seconds);
                 Input::TimeReached
             }
-            Move::Cancel => Input::Cancel { by: "ann".to_owned(), reason: "why not".to_owned() },
+            Move::Cancel => Input::Cancel { by: "ann".to_owned(), reason: "why not".to_owned(), parent: None },
             Move::Operate(act) => {
                 self.operation_count += 1;
                 Input::Operate(OperateSaga {
@@ -208,7 +209,14 @@ impl Watched {
         self.answered = match &input {
             Input::Reply { .. } => true,
             Input::Operate(request) => resolves(request),
-            Input::TimeReached | Input::Cancel { .. } | Input::ForwardCancellationAnswered { .. } => false,
+            Input::TimeReached
+            | Input::Cancel { .. }
+            | Input::ForwardCancellationAnswered { .. }
+            | Input::Signal(_)
+            | Input::Admitted { .. }
+            | Input::ChildEnded(_)
+            | Input::ChildRefused { .. }
+            | Input::ParentTold => false,
         };
         let request = if let Input::Operate(request) = &input { Some(request.clone()) } else { None };
         self.no_trace =
@@ -292,18 +300,20 @@ impl Watched {
             !facts().any(|fact| matches!(fact, Fact::StepSucceeded { pivot: true, .. })),
             "no undo after the pivot"
         );
-        let of_step: Vec<&Fact> = facts().filter(|fact| fact.step() == Some(*step)).collect();
+        // What was said before it was last done anew speaks of another round.
+        let anew = facts().rposition(|fact| matches!(fact, Fact::Rewound { steps } if steps.contains(step)));
+        let of_step: Vec<&Fact> = facts().skip(anew.unwrap_or(0)).filter(|fact| fact.step() == Some(*step)).collect();
         let happened = of_step.iter().any(|fact| matches!(fact, Fact::StepSucceeded { .. }));
         let no_trace = match of_step.last() {
             Some(Fact::StepDispatched { operation: Operation::Probe, .. }) => self.no_trace,
             // The do waits in doubt although this step is probed: the probe found no trace.
             Some(Fact::RetryScheduled { operation: Operation::Do, in_doubt: true, .. }) => {
-                REGISTRATION.steps[*step].on_unknown == OnUnknown::Probe
+                REGISTRATION.steps[*step].call().is_some_and(|call| call.on_unknown == OnUnknown::Probe)
             }
             Some(Fact::RetryScheduled { operation: Operation::Undo, .. }) => true,
             Some(Fact::RetryOrdered { operation: Operation::Undo, .. }) => true,
             Some(Fact::RetryOrdered { operation: Operation::Do, in_doubt: true, .. }) => {
-                REGISTRATION.steps[*step].on_unknown == OnUnknown::Probe
+                REGISTRATION.steps[*step].call().is_some_and(|call| call.on_unknown == OnUnknown::Probe)
             }
             _ => false,
         };
@@ -342,7 +352,7 @@ impl Watched {
     fn check_preview(&self) {
         let preview = preview(&REGISTRATION, &self.state, self.now);
         let mut cancelled = self.state.clone();
-        let input = Input::Cancel { by: "ann".to_owned(), reason: "why not".to_owned() };
+        let input = Input::Cancel { by: "ann".to_owned(), reason: "why not".to_owned(), parent: None };
         let decision = decide(&REGISTRATION, &mut cancelled, input, self.now);
         let undoes = decision.events.iter().find_map(|event| match event.fact {
             Fact::StepDispatched { step, operation: Operation::Undo, .. } => Some(&*REGISTRATION.steps[step].name),

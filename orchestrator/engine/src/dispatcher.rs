@@ -8,25 +8,37 @@ use std::time::Duration;
 
 use amends_schemas::command::{Command, Operation, Reply, StepError, StepResult};
 use amends_schemas::ids::PartitionCount;
-use amends_schemas::problem::ProblemKind;
-use amends_schemas::saga::StartSaga;
 use chrono::Utc;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::errand::{self, Errand};
 use crate::ports::{Transport, TransportError};
 use crate::request::Internal;
 use crate::settings::EngineSettings;
 
-/// One thing to send.
+/// An attempt, to the workers.
 #[derive(Debug)]
-pub(crate) enum Job {
-    /// An attempt, to the workers.
-    Command { command: Command, dispatch: Arc<str>, traceparent: Option<Arc<str>> },
-    /// A forward cancellation, to its partition.
-    Forward { cancelled: amends_schemas::ids::SagaId, request: StartSaga, traceparent: Option<Arc<str>> },
+pub(crate) struct Attempt {
+    pub(crate) command: Command,
+    pub(crate) dispatch: Arc<str>,
+    pub(crate) traceparent: Option<Arc<str>>,
+}
+
+/// Where the loop puts what is to be sent. Two lanes, so that a partition without an owner holds up no command.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    pub(crate) attempts: mpsc::UnboundedSender<Attempt>,
+    pub(crate) errands: mpsc::UnboundedSender<Errand>,
+}
+
+impl Lanes {
+    /// Lanes that lead nowhere.
+    pub(crate) fn closed() -> Self {
+        Self { attempts: mpsc::unbounded_channel().0, errands: mpsc::unbounded_channel().0 }
+    }
 }
 
 /// What sending needs.
@@ -38,19 +50,33 @@ pub(crate) struct Sending {
     pub(crate) settings: Arc<EngineSettings>,
 }
 
-/// Starts the dispatcher. It ends when the sender is dropped and everything is sent; abort it to end it sooner.
-pub(crate) fn spawn(sending: Sending) -> (mpsc::UnboundedSender<Job>, JoinHandle<()>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    (sender, tokio::spawn(run(sending, receiver)))
+/// Starts the dispatcher. It ends when the senders are dropped and every attempt is sent; abort it to end it sooner. An errand that is
+/// not answered by then is the next owner's.
+pub(crate) fn spawn(sending: Sending) -> (Lanes, JoinHandle<()>) {
+    let (attempts_sender, attempts) = mpsc::unbounded_channel();
+    let (errands_sender, errands) = mpsc::unbounded_channel();
+    let task = tokio::spawn(async move {
+        let (sending, settings) = (&sending, &sending.settings);
+        let errands = async {
+            pump(errands, settings.errands_in_flight_max, |errand| errand::run(sending, errand)).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = pump(attempts, settings.dispatches_in_flight_max, |attempt| send_attempt(sending, attempt)) => {}
+            () = errands => {}
+        }
+    });
+    (Lanes { attempts: attempts_sender, errands: errands_sender }, task)
 }
 
-async fn run(sending: Sending, mut jobs: mpsc::UnboundedReceiver<Job>) {
+/// Sends what comes, at most so many at once, until nothing more comes and everything is sent.
+async fn pump<J, F: Future<Output = ()>>(mut jobs: mpsc::UnboundedReceiver<J>, most: usize, send: impl Fn(J) -> F) {
     let mut under_way = FuturesUnordered::new();
     let mut open = true;
     while open || !under_way.is_empty() {
         tokio::select! {
-            job = jobs.recv(), if open && under_way.len() < sending.settings.dispatches_in_flight_max => match job {
-                Some(job) => under_way.push(send(&sending, job)),
+            job = jobs.recv(), if open && under_way.len() < most => match job {
+                Some(job) => under_way.push(send(job)),
                 None => open = false,
             },
             Some(()) = under_way.next(), if !under_way.is_empty() => {}
@@ -58,31 +84,9 @@ async fn run(sending: Sending, mut jobs: mpsc::UnboundedReceiver<Job>) {
     }
 }
 
-async fn send(sending: &Sending, job: Job) {
-    match job {
-        Job::Command { command, dispatch, traceparent } => {
-            send_command(sending, command, &dispatch, traceparent.as_deref()).await;
-        }
-        Job::Forward { cancelled, request, traceparent } => {
-            let partition = request.saga_id.partition(sending.partition_count);
-            let answer = sending.transport.start_saga(partition, &request, traceparent.as_deref()).await;
-            let result = match answer {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(problem)) if problem.kind != ProblemKind::Unavailable => Err(problem),
-                // Asked again by the saga's own timer.
-                Ok(Err(problem)) => {
-                    tracing::debug!(saga.id = %cancelled, %problem, "the forward cancellation is not accepted yet");
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(saga.id = %cancelled, %error, "the forward cancellation cannot be asked for yet");
-                    return;
-                }
-            };
-            // The loop is gone only when the partition is lost, and then its next owner asks again.
-            let _ = sending.internal.send(Internal::ForwardAnswered { saga_id: cancelled, result });
-        }
-    }
+async fn send_attempt(sending: &Sending, attempt: Attempt) {
+    let Attempt { command, dispatch, traceparent } = attempt;
+    send_command(sending, command, &dispatch, traceparent.as_deref()).await;
 }
 
 async fn send_command(sending: &Sending, command: Command, dispatch: &str, traceparent: Option<&str>) {

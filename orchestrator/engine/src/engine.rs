@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::chore::{self, CHORES_PARTITION, Chore};
+use crate::gate::Gates;
 use crate::handle::PartitionHandle;
 use crate::partition::{Ending, Partition, PartitionParts};
 use crate::ports::{Hold, Leases, Presence, Store, StoreError, Transport};
@@ -55,6 +56,8 @@ pub struct Engine {
     owner: String,
     slots: Vec<Arc<Slot>>,
     supervisors: Mutex<Vec<JoinHandle<()>>>,
+    /// Lets attempts through that only a rate kept waiting.
+    doorkeeper: AbortOnDrop<()>,
     stop: CancellationToken,
 }
 
@@ -85,6 +88,7 @@ impl Engine {
     pub fn start(parts: EngineParts) -> Self {
         let owner = parts.owner.clone();
         let stop = CancellationToken::new();
+        let gates = Arc::new(Gates::new(parts.partition_count));
         let shared = Arc::new(Shared {
             store: parts.store,
             transport: parts.transport,
@@ -97,6 +101,7 @@ impl Engine {
             partition_count: parts.partition_count,
             chores: parts.chores,
             stop: stop.clone(),
+            gates: Arc::clone(&gates),
         });
         let mut slots = Vec::new();
         let mut supervisors = Vec::new();
@@ -106,7 +111,8 @@ impl Engine {
             slots.push(slot);
             supervisors.push(tokio::spawn(supervisor.run()));
         }
-        Self { owner, slots, supervisors: Mutex::new(supervisors), stop }
+        let doorkeeper = AbortOnDrop(tokio::spawn(gates.run()));
+        Self { owner, slots, supervisors: Mutex::new(supervisors), doorkeeper, stop }
     }
 
     /// How every partition stands.
@@ -146,6 +152,7 @@ impl Engine {
 impl Engine {
     /// Ends at once, as if the process was killed: nothing is finished, and nothing is lost.
     pub fn kill(&self) {
+        self.doorkeeper.0.abort();
         for supervisor in self.supervisors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             supervisor.abort();
         }
@@ -170,6 +177,7 @@ struct Shared {
     partition_count: PartitionCount,
     chores: Vec<Arc<dyn Chore>>,
     stop: CancellationToken,
+    gates: Arc<Gates>,
 }
 
 /// Tries for one partition, for ever.
@@ -319,6 +327,7 @@ impl Supervisor {
                 settings: Arc::clone(&self.shared.settings),
                 status: self.slot.status.clone(),
                 internal: internal.clone(),
+                gates: Arc::clone(&self.shared.gates),
             };
             match stop.run_until_cancelled(Partition::take(parts)).await {
                 None => return Ok(None),

@@ -4,7 +4,8 @@ use amends_schemas::command::Reply;
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::operate::{CompensationPreview, OperateSaga, Operated};
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::{CancelSaga, Cancellation, HistoryEntry, SagaView, StartSaga};
+use amends_schemas::saga::{CancelSaga, Cancellation, HistoryPage, HistoryQuery, SagaView, StartSaga};
+use amends_schemas::signal::{SignalReceipt, SignalSaga};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::request::{Ask, Origin, Request, Respond};
@@ -50,12 +51,20 @@ impl PartitionHandle {
         self.ask(|respond| Ask::Get(saga_id, respond)).await
     }
 
-    /// Reads a saga's facts.
+    /// Reads a stretch of a saga's facts.
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub async fn history(&self, saga_id: SagaId) -> Result<Vec<HistoryEntry>, Problem> {
-        self.ask(|respond| Ask::History(saga_id, respond)).await
+    pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, Problem> {
+        self.ask(|respond| Ask::History(query, respond)).await
+    }
+
+    /// Gives a saga a signal.
+    ///
+    /// # Errors
+    /// As [`Self::get`], and `unknown_signal`, `signal_already_given`, `signal_too_late`, `signal_id_reused`, `invalid_signal` and others.
+    pub async fn signal(&self, request: SignalSaga) -> Result<SignalReceipt, Problem> {
+        self.ask(|respond| Ask::Signal(request, respond)).await
     }
 
     /// Cancels a saga.

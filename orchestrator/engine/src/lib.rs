@@ -16,6 +16,8 @@
 pub mod chore;
 mod dispatcher;
 mod engine;
+mod errand;
+mod gate;
 mod handle;
 mod partition;
 pub mod ports;
@@ -29,5 +31,6 @@ pub mod status;
 mod timers;
 
 pub use engine::{Engine, EngineParts, Front};
+pub use errand::PeerAsk;
 pub use handle::PartitionHandle;
 pub use settings::EngineSettings;

@@ -11,12 +11,13 @@ use amends_core::surroundings::Surroundings;
 use amends_schemas::command::Command;
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::{ListSagas, Page, SagaSummary, SagaView, StartSaga};
+use amends_schemas::saga::{ListSagas, Page, SagaSummary, SagaView};
 use amends_schemas::search::{SagaCount, SagaCounts, SagaFilter};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::errand::PeerAsk;
 use crate::retention::Retain;
 
 /// One committed batch: everything a partition decided in one round, in order.
@@ -268,13 +269,14 @@ pub trait Transport: Send + Sync + 'static {
         traceparent: Option<&str>,
     ) -> Result<(), TransportError>;
 
-    /// Asks the owner of another partition to start a saga.
-    async fn start_saga(
+    /// Asks the owner of a partition, which may be this process, something on behalf of a saga. Resolves once the answer is committed
+    /// there.
+    async fn ask_partition(
         &self,
         partition: PartitionId,
-        request: &StartSaga,
+        ask: &PeerAsk,
         traceparent: Option<&str>,
-    ) -> Result<Result<SagaView, Problem>, TransportError>;
+    ) -> Result<Result<(), Problem>, TransportError>;
 
     /// Tells watchers that a saga has changed; best effort.
     async fn publish_change(&self, view: &SagaView);

@@ -4,13 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use amends_schemas::command::Reply;
+use amends_schemas::family::ChildEnded;
 use amends_schemas::ids::SagaId;
 use amends_schemas::operate::{CompensationPreview, OperateSaga, Operated};
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::{CancelSaga, Cancellation, HistoryEntry, SagaView, StartSaga};
+use amends_schemas::saga::{CancelSaga, Cancellation, HistoryPage, HistoryQuery, SagaView, StartSaga};
+use amends_schemas::signal::{SignalReceipt, SignalSaga};
 
 use tokio::sync::oneshot;
 
+use crate::errand::{ErrandName, Refusal};
 use crate::ports::{StoreError, StoredSaga};
 
 /// Gives an answer, once, after what it tells is committed. Called on the partition's loop: it must not block. Dropped
@@ -32,10 +35,14 @@ pub enum Ask {
     Start(StartSaga, Respond<SagaView>),
     /// Read one.
     Get(SagaId, Respond<SagaView>),
-    /// Read its facts.
-    History(SagaId, Respond<Vec<HistoryEntry>>),
+    /// Read some of its facts.
+    History(HistoryQuery, Respond<HistoryPage>),
     /// Cancel one.
     Cancel(CancelSaga, Respond<Cancellation>),
+    /// Give one a signal.
+    Signal(SignalSaga, Respond<SignalReceipt>),
+    /// Know of a child's end.
+    ChildEnded(ChildEnded, Respond<()>),
     /// Do something with one by hand.
     Operate(OperateSaga, Respond<Operated>),
     /// Say what cancelling would do now.
@@ -51,7 +58,10 @@ impl Ask {
     pub fn saga_id(&self) -> SagaId {
         match self {
             Ask::Start(request, _) => request.saga_id,
-            Ask::Get(saga_id, _) | Ask::History(saga_id, _) | Ask::Watch(saga_id, _) => *saga_id,
+            Ask::Get(saga_id, _) | Ask::Watch(saga_id, _) => *saga_id,
+            Ask::History(query, _) => query.saga_id,
+            Ask::Signal(request, _) => request.saga_id,
+            Ask::ChildEnded(told, _) => told.parent.saga_id,
             Ask::Cancel(request, _) => request.saga_id,
             Ask::Operate(request, _) => request.saga_id,
             Ask::Preview(saga_id, _) => *saga_id,
@@ -66,6 +76,8 @@ impl Ask {
             Ask::Get(..) => "get",
             Ask::History(..) => "history",
             Ask::Cancel(..) => "cancel",
+            Ask::Signal(..) => "signal",
+            Ask::ChildEnded(..) => "child-ended",
             Ask::Operate(..) => "operate",
             Ask::Preview(..) => "preview",
             Ask::Watch(..) => "watch",
@@ -79,9 +91,11 @@ impl Ask {
             Ask::Start(_, respond) | Ask::Get(_, respond) | Ask::Watch(_, respond) => respond(Err(problem)),
             Ask::History(_, respond) => respond(Err(problem)),
             Ask::Cancel(_, respond) => respond(Err(problem)),
+            Ask::Signal(_, respond) => respond(Err(problem)),
             Ask::Operate(_, respond) => respond(Err(problem)),
             Ask::Preview(_, respond) => respond(Err(problem)),
             Ask::Reply(_, respond) => respond(Err(problem)),
+            Ask::ChildEnded(_, respond) => respond(Err(problem)),
         }
     }
 }
@@ -109,8 +123,12 @@ pub struct Request {
 pub(crate) enum Internal {
     /// A saga was read from the view.
     Loaded { saga_id: SagaId, result: Result<Option<Box<StoredSaga>>, StoreError> },
-    /// A forward cancellation's partition answered.
-    ForwardAnswered { saga_id: SagaId, result: Result<(), Problem> },
+    /// An errand was answered.
+    ErrandEnded { saga_id: SagaId, name: ErrandName, result: Result<(), Refusal> },
+    /// Nobody answers an errand; it is sent again if its saga still wants it.
+    ErrandStranded { saga_id: SagaId, name: ErrandName },
+    /// A queued attempt's turn has come.
+    Admitted { saga_id: SagaId, step: usize },
     /// NATS will never take a command; this is the reply it gets instead.
     CommandRefused { reply: Reply },
     /// The projector has written the batch it was given, or was fenced.

@@ -17,8 +17,12 @@ pub struct EngineSettings {
     pub requests_waiting_max: usize,
     /// Sagas being read from the view at once because a request names one that is not in memory.
     pub loads_max: usize,
-    /// Commands and forward cancellations being sent at once by one partition; hides the round trip of the acknowledgement.
+    /// Commands being sent at once by one partition; hides the round trip of the acknowledgement.
     pub dispatches_in_flight_max: usize,
+    /// Questions to other partitions under way at once by one partition: enough to hide the round trip and the commit over there.
+    pub errands_in_flight_max: usize,
+    /// How long an errand is tried before its saga is asked whether it still wants it.
+    pub errand_patience: Duration,
     /// First wait before NATS is tried again.
     pub dispatch_retry_min: Duration,
     /// Longest wait before NATS is tried again; short, because a step's timeout runs meanwhile.
@@ -40,7 +44,7 @@ pub struct EngineSettings {
     pub watches_max: usize,
     /// Changes waiting to be published; further ones are left out, for a watcher reads the saga again anyway.
     pub changes_waiting_max: usize,
-    /// Longest history answered, in facts. Longer ones are a sign of a step that is retried for ever.
+    /// Most facts on a page of a history.
     pub history_facts_max: usize,
     /// What is past keeping; nothing is ever let go when absent.
     pub retention: Option<Arc<RetentionPolicy>>,
@@ -75,6 +79,8 @@ impl Default for EngineSettings {
             requests_waiting_max: 1024,
             loads_max: 256,
             dispatches_in_flight_max: 1024,
+            errands_in_flight_max: 256,
+            errand_patience: Duration::from_secs(10),
             dispatch_retry_min: Duration::from_millis(50),
             dispatch_retry_max: Duration::from_secs(1),
             store_retry_min: Duration::from_millis(20),
@@ -85,7 +91,7 @@ impl Default for EngineSettings {
             watch: Duration::from_secs(amends_schemas::subjects::WATCH_SECONDS),
             watches_max: 10_000,
             changes_waiting_max: 1024,
-            history_facts_max: 10_000,
+            history_facts_max: amends_schemas::limits::HISTORY_PAGE_MAX,
             retention: None,
             retention_records_max: 256,
             retention_bytes_max: 8 * 1024 * 1024,

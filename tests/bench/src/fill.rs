@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use amends_core::decide::{Input, decide, start};
+use amends_core::decide::{Input, Start, decide, start};
 use amends_core::definition::Definition;
 use amends_core::standing::standing;
 use amends_database::{Database, Location};
@@ -118,7 +118,8 @@ impl Filler {
             Left::WaitingUntil(_) => self.now,
         };
         let tags = ["bench".to_owned(), tag(number)].into();
-        let (mut state, decision) = start(&self.definition, saga_id, job::input(saga_id), tags, at);
+        let begin = Start { input: job::input(saga_id), tags, ..Start::default() };
+        let (mut state, decision) = start(&self.definition, saga_id, begin, at);
         let mut events = decision.events;
         for (step, result) in self.answers(at)? {
             let reply = Input::Reply { step: step.to_owned(), operation: Operation::Do, attempt: 1, result };

@@ -4,7 +4,7 @@ use amends_core::definition::DefinitionLibrary;
 use amends_core::validate::parse;
 use amends_schemas::contract::{ContractName, ContractRegistry};
 use amends_schemas::ids::SagaId;
-use amends_schemas::saga::StartSaga;
+use amends_schemas::saga::{Priority, StartSaga};
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
@@ -64,5 +64,8 @@ pub fn start(saga_id: SagaId) -> StartSaga {
         version: Some(1),
         input: input(saga_id),
         tags: ["bench".to_owned()].into(),
+        start_at: None,
+        priority: Priority::default(),
+        parent: None,
     }
 }

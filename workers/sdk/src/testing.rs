@@ -174,7 +174,7 @@ pub fn command<S: Step>(operation: Operation, saga_id: SagaId, input: impl Seria
     Command {
         saga_id,
         definition: "test@1".to_owned(),
-        key: idempotency_key(saga_id, &step, operation),
+        key: idempotency_key(saga_id, &step, 0, operation),
         step,
         contract,
         operation,

@@ -21,7 +21,7 @@ use amends_nats::{Nats, NatsSettings};
 use amends_schemas::contract::ContractRegistry;
 use amends_schemas::ids::{PartitionCount, SagaId};
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::{SagaRef, SagaStatus, SagaView, StartSaga};
+use amends_schemas::saga::{Priority, SagaRef, SagaStatus, SagaView, StartSaga};
 use amends_schemas::subjects::{self, PartitionVerb};
 use amends_store::SurrealStore;
 use amends_test_support::wait::{Deadline, until};
@@ -175,6 +175,9 @@ pub fn start_request(definition: &str) -> StartSaga {
         version: None,
         input: json!({"word": "hello"}),
         tags: ["test".to_owned()].into(),
+        start_at: None,
+        priority: Priority::default(),
+        parent: None,
     }
 }
 

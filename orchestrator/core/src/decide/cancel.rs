@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use amends_schemas::command::StepError;
+use amends_schemas::family::ParentLink;
 use amends_schemas::limits::REASON_BYTES_MAX;
 use amends_schemas::problem::{Problem, ProblemKind};
 use amends_schemas::saga::{Cancellation, SagaStatus, StartSaga};
@@ -23,7 +24,7 @@ pub const FORWARD_RETRY_MAX: Duration = Duration::from_secs(60);
 
 impl Turn<'_> {
     /// Takes a request to cancel and answers it. Asking twice is asking once.
-    pub(super) fn cancel(&mut self, by: String, reason: String) {
+    pub(super) fn cancel(&mut self, by: String, reason: String, parent: Option<ParentLink>) {
         let saga_id = self.state.saga_id;
         if self.state.status == SagaStatus::Terminated {
             let why = "an operator has ended it as it stood";
@@ -32,21 +33,32 @@ impl Turn<'_> {
             return;
         }
         self.decision.cancellation = Some(if cancels_backward(self.state) {
-            self.cancel_backward(by, reason);
+            self.cancel_backward(by, reason, parent);
             Ok(Cancellation::Compensating { saga_id })
         } else {
-            self.cancel_forward(by, reason)
+            self.cancel_forward(by, reason, parent)
         });
     }
 
-    fn cancel_backward(&mut self, by: String, reason: String) {
+    fn cancel_backward(&mut self, by: String, reason: String, parent: Option<ParentLink>) {
         if self.state.cancel.is_none() && self.state.reason.is_none() {
-            self.record(Fact::CancelRequested { by: bounded(by), reason: bounded(reason), forward: None });
+            self.record(Fact::CancelRequested { by: bounded(by), reason: bounded(reason), forward: None, parent });
             self.advance();
+            return;
+        }
+        // Should the pivot succeed after all, whoever makes amends by this waits for the saga that cancels forward.
+        let free = self.state.cancel.as_ref().is_some_and(|cancel| cancel.parent.is_none());
+        if let Some(parent) = parent.filter(|_| free && self.state.reason.is_none()) {
+            self.record(Fact::CancellationAdopted { parent });
         }
     }
 
-    fn cancel_forward(&mut self, by: String, reason: String) -> Result<Cancellation, Problem> {
+    fn cancel_forward(
+        &mut self,
+        by: String,
+        reason: String,
+        parent: Option<ParentLink>,
+    ) -> Result<Cancellation, Problem> {
         let saga_id = self.state.saga_id;
         let forward_saga_id = saga_id.forward_cancellation();
         if self.definition.cancel_with.is_none() {
@@ -58,11 +70,12 @@ impl Turn<'_> {
                 ),
             ));
         }
+        self.adopt(parent.as_ref())?;
         let forward = self.state.cancel.as_ref().and_then(|cancel| cancel.forward.as_ref());
         match forward.map(|forward| &forward.stage) {
             None => {
                 let forward = Some(forward_saga_id);
-                self.record(Fact::CancelRequested { by: bounded(by), reason: bounded(reason), forward });
+                self.record(Fact::CancelRequested { by: bounded(by), reason: bounded(reason), forward, parent });
                 self.start_forward();
             }
             // Whoever asks again after a refusal wants it tried again.
@@ -70,6 +83,30 @@ impl Turn<'_> {
             Some(ForwardStage::Waiting | ForwardStage::Dispatched { .. } | ForwardStage::Started) => {}
         }
         Ok(Cancellation::Forward { saga_id, forward_saga_id })
+    }
+
+    /// A request to cancel that was there already now serves another saga's amends, too.
+    fn adopt(&mut self, parent: Option<&ParentLink>) -> Result<(), Problem> {
+        let (Some(parent), Some(cancel)) = (parent, &self.state.cancel) else { return Ok(()) };
+        if cancel.parent.as_ref() == Some(parent) {
+            return Ok(());
+        }
+        let stage = cancel.forward.as_ref().map(|forward| &forward.stage);
+        if matches!(stage, Some(ForwardStage::Dispatched { .. })) && cancel.parent.is_none() {
+            // It may have been started without a word of whom to tell.
+            return Err(Problem::unavailable(
+                "cancellation_under_way",
+                "the saga that cancels this one is being started for somebody else; ask again when that has been answered",
+            ));
+        }
+        if cancel.parent.is_some() || stage == Some(&ForwardStage::Started) {
+            return Err(Problem::conflict(
+                "cancelled_by_others",
+                "somebody else has cancelled this saga; see how the saga that cancels it ends, and resolve the step so",
+            ));
+        }
+        self.record(Fact::CancellationAdopted { parent: parent.clone() });
+        Ok(())
     }
 
     /// The pivot succeeded while a request to cancel was waiting for it: it is carried out forward, if the definition can.
@@ -144,6 +181,9 @@ pub(super) fn forward_request(definition: &Definition, state: &SagaState) -> Opt
         version: None,
         input: cancel_with.input.resolve(state).unwrap_or_default(),
         tags: state.tags.clone(),
+        start_at: None,
+        priority: state.priority,
+        parent: state.cancel.as_ref().and_then(|cancel| cancel.parent.clone()),
     })
 }
 

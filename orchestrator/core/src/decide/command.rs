@@ -12,17 +12,18 @@ pub fn command_of(definition: &Definition, state: &SagaState, step: usize, reply
         return None;
     }
     let (declared, current) = (definition.steps.get(step)?, state.steps.get(step)?);
+    let call = declared.call()?;
     let Phase::InFlight { operation, timeout_at, .. } = current.phase else { return None };
     let undo = operation == Operation::Undo;
     Some(Command {
         saga_id: state.saga_id,
         definition: definition.reference.to_string(),
         step: declared.name.to_string(),
-        contract: declared.call.clone(),
+        contract: call.name.clone(),
         operation,
         attempt: current.attempts.of(operation),
-        key: idempotency_key(state.saga_id, &declared.name, operation),
-        input: declared.input.resolve(state).unwrap_or_default(),
+        key: idempotency_key(state.saga_id, &declared.name, current.round, operation),
+        input: current.input.clone().or_else(|| call.input.resolve(state)).unwrap_or_default(),
         output: current.output.clone().filter(|_| undo),
         reason: state.turning_back().filter(|_| undo),
         reply_to: reply_to.to_owned(),

@@ -16,9 +16,9 @@ pub const DOUBT_ATTEMPTS_MAX: u32 = 1_000;
 impl Turn<'_> {
     /// An attempt's end is unknown, and with it whether the step happened.
     pub(super) fn doubt(&mut self, index: usize, operation: Operation, cause: DoubtCause, error: StepError) {
-        let Some((step, _)) = self.step(index) else { return };
+        let Some(call) = self.step(index).and_then(|(step, _)| step.call()) else { return };
         self.record(Fact::StepInDoubt { step: index, operation, cause, error: error.clone() });
-        match step.on_unknown {
+        match call.on_unknown {
             OnUnknown::Retry => self.ask_again(index, Operation::Do, None, error, Duration::ZERO),
             OnUnknown::Probe => self.ask_again(index, Operation::Probe, None, error, Duration::ZERO),
             OnUnknown::Ask => {
@@ -30,8 +30,8 @@ impl Turn<'_> {
     /// A probe found no trace: a do may still be on its way, so this alone settles nothing. The do is sent again under the
     /// same key, or barred by the undo when the saga wants to turn back.
     pub(super) fn no_trace(&mut self, index: usize) {
-        let Some((step, _)) = self.step(index) else { return };
-        if step.has_undo && self.state.turning_back().is_some() && !self.state.paused {
+        let Some(call) = self.step(index).and_then(|(step, _)| step.call()) else { return };
+        if call.has_undo && self.state.turning_back().is_some() && !self.state.paused {
             return self.dispatch(index, Operation::Undo);
         }
         let spent = StepError::new("not_happened", "The probe finds no trace of it, and it has been tried too often.");
@@ -55,7 +55,8 @@ impl Turn<'_> {
             self.record(Fact::StepStuck { step: index, operation, error: spent, in_doubt: true });
             return;
         }
-        let wait = backoff(retry_of(step, operation), self.state.saga_id, index, attempt.max(1)).max(after);
+        let Some(policy) = retry_of(step, operation) else { return };
+        let wait = backoff(policy, self.state.saga_id, index, attempt.max(1)).max(after);
         let until = later(self.now, wait);
         self.record(Fact::RetryScheduled { step: index, operation, until, error, in_doubt: true });
     }

@@ -1,92 +1,147 @@
-//! The next step of a saga that goes forward, and its end.
+//! Where a saga that goes forward stands in its flow, its next steps, and its end.
 
 use amends_schemas::command::{CompensationReason, Operation, StepError};
 use amends_schemas::saga::SagaStatus;
 
 use super::turn::Turn;
-use crate::definition::{Condition, OnUnknown, StepKind};
+use crate::definition::{Action, Condition, Node, OnUnknown, StepKind};
 use crate::event::Fact;
 use crate::state::{Phase, SagaState};
 
-/// What the step that is not done yet means for a saga that goes forward.
-enum Next {
-    /// All steps are taken or skipped.
-    Complete,
-    /// This step's turn has come.
-    Begin(usize),
-    /// This step ended without having happened: make amends for the others.
-    TurnBack,
-    /// This step merely backs off after a clean retry, and the saga wants to turn back: it is dropped.
-    Drop(usize),
-    /// A probe found no trace of this step, and the saga wants to turn back: bar the door to a late `do`.
-    Bar(usize),
-    /// Something is in flight, backing off, in doubt or stuck.
-    Wait,
-}
+/// Code of a step that was not begun or not tried again because the saga turned back.
+pub(super) const DROPPED: &str = "dropped";
 
 impl Turn<'_> {
     /// Goes on until something has to be waited for, or the saga is at its end. A paused saga goes on when it is resumed.
     pub(super) fn advance(&mut self) {
-        if self.state.paused {
-            return;
+        // Each round skips, settles or begins steps that are not touched again, so the rounds are bounded by the steps.
+        while !self.state.paused && self.advance_once() {}
+    }
+
+    /// One round; whether there may be more to do.
+    fn advance_once(&mut self) -> bool {
+        match self.state.status {
+            SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => return false,
+            SagaStatus::Compensating | SagaStatus::Stuck if self.state.reason.is_some() => return self.compensate(),
+            SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Stuck => {}
         }
-        // Each round skips or settles one step, so the rounds are bounded by the steps.
-        loop {
-            match self.state.status {
-                SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => return,
-                SagaStatus::Compensating => return self.compensate(),
-                SagaStatus::Stuck if self.state.reason.is_some() => return,
-                SagaStatus::Running | SagaStatus::Stuck => {}
+        if let Some(reason) = self.state.turning_back() {
+            return self.turn_back(reason);
+        }
+        if self.state.rewind.is_some() {
+            return self.rewind();
+        }
+        if self.state.start_at.is_some() {
+            return false;
+        }
+        let front = front(&self.definition.flow, self.state);
+        if front.is_empty() {
+            self.complete();
+            return false;
+        }
+        let mut moved = false;
+        for index in front {
+            // One that fails as soon as it is begun: those beside it are not begun any more.
+            if self.state.turning_back().is_some() {
+                return true;
             }
-            match self.next() {
-                Next::Wait => return,
-                Next::Complete => return self.complete(),
-                Next::Bar(index) => return self.dispatch(index, Operation::Undo),
-                Next::Drop(index) => {
-                    let error = self.last_error(index);
-                    self.record(Fact::StepFailed { step: index, error });
-                }
-                Next::TurnBack => {
-                    let reason = self.state.turning_back().unwrap_or(CompensationReason::Failed);
-                    self.record(Fact::CompensationStarted { reason });
-                }
-                Next::Begin(index) if self.holds(index) => return self.dispatch(index, Operation::Do),
-                Next::Begin(index) => self.record(Fact::StepSkipped { step: index }),
+            if self.state.steps.get(index).is_some_and(|step| step.phase == Phase::Pending) {
+                moved |= self.begin(index);
             }
+        }
+        moved
+    }
+
+    /// A step's turn has come. Whether that settles it at once.
+    fn begin(&mut self, index: usize) -> bool {
+        let Some((step, _)) = self.step(index) else { return false };
+        if !step.when.iter().all(|condition| condition.holds(self.state)) {
+            self.record(Fact::StepSkipped { step: index });
+            return true;
+        }
+        match &step.action {
+            Action::Call(_) => {
+                self.dispatch(index, Operation::Do);
+                false
+            }
+            Action::Await(awaited) => self.begin_await(index, awaited),
+            Action::Sleep(sleep) => self.begin_sleep(index, sleep),
+            Action::Children(children) => self.begin_children(index, children),
         }
     }
 
-    fn next(&self) -> Next {
-        let turning_back = self.state.turning_back().is_some();
-        let current = self.state.steps.iter().position(|step| !matches!(step.phase, Phase::Succeeded | Phase::Skipped));
-        let Some((index, step, phase)) =
-            current.and_then(|index| self.step(index).map(|(step, state)| (index, step, &state.phase)))
-        else {
-            return if turning_back { Next::TurnBack } else { Next::Complete };
+    /// The next attempt of a step, whatever it does.
+    pub(super) fn again(&mut self, index: usize, operation: Operation) {
+        let Some((step, state)) = self.step(index) else { return };
+        let settled = match &step.action {
+            Action::Call(_) => {
+                self.dispatch(index, operation);
+                false
+            }
+            Action::Children(_) if state.children.is_some() => {
+                self.children_go_on(index);
+                false
+            }
+            // What could not be begun behind the pivot, for want of a time or of items, is looked up again.
+            Action::Await(awaited) => self.begin_await(index, awaited),
+            Action::Sleep(sleep) => self.begin_sleep(index, sleep),
+            Action::Children(children) => self.begin_children(index, children),
         };
-        match phase {
-            Phase::Pending if turning_back => Next::TurnBack,
-            Phase::Pending => Next::Begin(index),
-            Phase::Failed | Phase::Undone | Phase::Waived => Next::TurnBack,
-            Phase::BackingOff { operation: Operation::Do, in_doubt: false, .. } if turning_back => Next::Drop(index),
+        if settled {
+            self.advance();
+        }
+    }
+
+    /// What is under way is let come to its end, dropped or barred; when nothing is any more, amends are made.
+    fn turn_back(&mut self, reason: CompensationReason) -> bool {
+        let mut unsettled = false;
+        for index in self.state.open_steps().collect::<Vec<_>>() {
+            unsettled |= !self.settle(index);
+        }
+        if !unsettled {
+            self.record(Fact::CompensationStarted { reason });
+        }
+        !unsettled
+    }
+
+    /// Brings a step to its end in a saga that wants to turn back; whether it is there.
+    fn settle(&mut self, index: usize) -> bool {
+        let Some((step, state)) = self.step(index) else { return true };
+        match &state.phase {
+            Phase::Pending
+            | Phase::Skipped
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Interrupted
+            | Phase::Undone
+            | Phase::Waived => true,
+            // It merely backs off after a clean retry, waits for its turn, or waits: it did not happen.
+            Phase::BackingOff { operation: Operation::Do, in_doubt: false, .. }
+            | Phase::Queued { operation: Operation::Do, in_doubt: false }
+            | Phase::Waiting { .. } => {
+                let error = self.last_error(index);
+                self.record(Fact::StepFailed { step: index, error });
+                true
+            }
             // Under `probe` a doubt is asked about, so a do that waits in doubt is one of which the probe found no trace.
             Phase::BackingOff { operation: Operation::Do, in_doubt: true, .. }
-                if turning_back && step.has_undo && step.on_unknown == OnUnknown::Probe =>
+            | Phase::Queued { operation: Operation::Do, in_doubt: true }
+                if step.call().is_some_and(|call| call.has_undo && call.on_unknown == OnUnknown::Probe) =>
             {
-                Next::Bar(index)
+                self.dispatch(index, Operation::Undo);
+                false
             }
-            Phase::InFlight { .. } | Phase::BackingOff { .. } | Phase::Stuck { .. } => Next::Wait,
-            // `position` looked for neither of these.
-            Phase::Succeeded | Phase::Skipped => Next::Wait,
+            Phase::Children { operation: Operation::Do | Operation::Probe } => {
+                self.halt_children(index, true);
+                // Without any at work that is its end.
+                self.step(index).is_none_or(|(_, state)| !state.phase.is_open())
+            }
+            Phase::Children { operation: Operation::Undo }
+            | Phase::Queued { .. }
+            | Phase::InFlight { .. }
+            | Phase::BackingOff { .. }
+            | Phase::Stuck { .. } => false,
         }
-    }
-
-    /// Whether the conditions of a step hold.
-    fn holds(&self, index: usize) -> bool {
-        self.definition
-            .steps
-            .get(index)
-            .is_some_and(|step| step.when.iter().all(|condition| condition.holds(self.state)))
     }
 
     fn complete(&mut self) {
@@ -107,18 +162,51 @@ impl Turn<'_> {
 
     /// It cleanly did not happen and will not: before the pivot's success the saga turns back, after it a person is needed.
     pub(super) fn fail(&mut self, index: usize, error: StepError) {
+        self.failed(index, error);
+        self.advance();
+    }
+
+    /// The same, where whoever calls goes on by itself.
+    pub(super) fn failed(&mut self, index: usize, error: StepError) {
         if self.state.pivot_passed {
             self.record(Fact::StepStuck { step: index, operation: Operation::Do, error, in_doubt: false });
         } else {
             self.record(Fact::StepFailed { step: index, error });
-            self.advance();
         }
     }
 
     fn last_error(&self, index: usize) -> StepError {
         let known = self.state.steps.get(index).and_then(|step| step.error.clone());
-        known.unwrap_or_else(|| StepError::new("dropped", "The saga turned back before the next attempt."))
+        known.unwrap_or_else(|| StepError::new(DROPPED, "The saga turned back before the next attempt."))
     }
+}
+
+/// The steps whose turn it is: of a sequence the first that is not done, of branches each one's. Empty when all is done.
+pub(super) fn front(nodes: &[Node], state: &SagaState) -> Vec<usize> {
+    let mut front = Vec::new();
+    gather(nodes, state, &mut front);
+    front
+}
+
+/// Whether all of them are done.
+fn gather(nodes: &[Node], state: &SagaState, front: &mut Vec<usize>) -> bool {
+    for node in nodes {
+        let done = match node {
+            Node::Step(index) => {
+                let done =
+                    state.steps.get(*index).is_none_or(|step| matches!(step.phase, Phase::Succeeded | Phase::Skipped));
+                if !done {
+                    front.push(*index);
+                }
+                done
+            }
+            Node::Parallel(branches) => branches.iter().fold(true, |done, branch| gather(branch, state, front) && done),
+        };
+        if !done {
+            return false;
+        }
+    }
+    true
 }
 
 impl Condition {

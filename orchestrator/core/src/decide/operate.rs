@@ -8,12 +8,18 @@ use amends_schemas::limits::REASON_BYTES_MAX;
 use amends_schemas::operate::{OperateSaga, Operated, OperatorAct, OperatorVerb, Resolution};
 use amends_schemas::problem::Problem;
 
+use serde_json::Value;
+
 use super::turn::Turn;
-use crate::accept::check_result;
-use crate::definition::Definition;
+use super::types::Effect;
+use crate::accept::{check_call_input, check_outcome, check_result, check_signal};
+use crate::definition::{Action, Definition, Step, StepKind};
 use crate::event::{Act, Fact};
 use crate::state::{DoneByHand, Phase, SagaState};
 use crate::validate::content_hash;
+
+/// Why a step is not tried again while the saga goes back to one before it.
+const GOING_BACK: &str = "the saga is going back, and then does it anew";
 
 impl Turn<'_> {
     /// Does what an operator asks and answers it, or says why not.
@@ -49,6 +55,8 @@ impl Turn<'_> {
             OperatorAct::Pause => self.pause(act)?,
             OperatorAct::Resume => self.resume(act)?,
             OperatorAct::Retry { step } => self.retry_now(step.as_deref(), act)?,
+            OperatorAct::RetryFrom { step } => self.retry_from(&step, act)?,
+            OperatorAct::EditInput { step, input } => self.edit_input(step.as_deref(), input, act)?,
             OperatorAct::Skip { step } => self.skip(step.as_deref(), act)?,
             OperatorAct::Resolve { step, resolution } => self.resolve(step.as_deref(), resolution, act)?,
             OperatorAct::Terminate { force } => self.terminate(force, act)?,
@@ -76,11 +84,26 @@ impl Turn<'_> {
         if !self.state.paused {
             return Err(self.illegal(OperatorVerb::Resume, None, "it is not paused"));
         }
+        let queued: Vec<usize> = (0..self.state.steps.len()).filter(|step| self.queued(*step)).collect();
         self.record(Fact::SagaResumed { act });
+        self.start_reached();
         self.deadline_reached();
         self.advance();
         self.steps_time_reached();
+        for index in 0..self.state.steps.len() {
+            self.children_resumed(index);
+        }
+        // Whose turn came while it was paused has given it back.
+        for step in queued {
+            if self.queued(step) {
+                self.decision.effects.push(Effect::Queue { step });
+            }
+        }
         Ok(())
+    }
+
+    fn queued(&self, step: usize) -> bool {
+        matches!(self.phase(step), Phase::Queued { .. })
     }
 
     fn retry_now(&mut self, name: Option<&str>, act: Act) -> Result<(), Problem> {
@@ -88,15 +111,104 @@ impl Turn<'_> {
         let step = self.step_at_hand(VERB, name)?;
         match self.phase(step) {
             Phase::BackingOff { operation, in_doubt, .. } | Phase::Stuck { operation, in_doubt } => {
-                self.record(Fact::RetryOrdered { step, operation, in_doubt, act });
+                // A `do` that is stuck without a doubt has cleanly failed under its key: under the same one it would be told so again.
+                let calls = self.definition.steps.get(step).is_some_and(|step| step.call().is_some());
+                let stuck = matches!(self.phase(step), Phase::Stuck { .. });
+                if self.state.rewind.is_some() && operation == Operation::Do && !in_doubt {
+                    return Err(self.illegal(VERB, Some(step), GOING_BACK));
+                }
+                let anew = calls && operation == Operation::Do && !in_doubt && stuck;
+                self.record(Fact::RetryOrdered { step, operation, in_doubt, anew, act });
+                // While it is paused, what was ordered waits for the resume.
                 if !self.state.paused {
-                    self.dispatch(step, operation);
+                    self.again(step, operation);
                 }
                 Ok(())
             }
+            Phase::Queued { .. } => {
+                Err(self.illegal(VERB, Some(step), "it waits for its turn, which a retry does not bring nearer"))
+            }
+            Phase::Children { .. } => Err(self.illegal(VERB, Some(step), "its children are at work")),
             Phase::InFlight { .. } => Err(self.illegal(VERB, Some(step), "its attempt is with the workers")),
-            Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => {
+            Phase::Waiting { .. }
+            | Phase::Interrupted
+            | Phase::Pending
+            | Phase::Skipped
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived => {
                 Err(self.illegal(VERB, Some(step), "only a step that backs off or is stuck has a next attempt"))
+            }
+        }
+    }
+
+    /// Goes back to a step: what has succeeded from it on is undone where it can be, then done again under new keys.
+    fn retry_from(&mut self, name: &str, act: Act) -> Result<(), Problem> {
+        const VERB: OperatorVerb = OperatorVerb::RetryFrom;
+        let step = self.step_at_hand(VERB, Some(name))?;
+        let alone = self.definition.place_of(step).filter(|(_, alone)| *alone);
+        let Some((place, _)) = alone else {
+            return Err(self.illegal(VERB, Some(step), "it is one of several branches; go back to a step before them"));
+        };
+        if self.state.turning_back().is_some() {
+            return Err(self.illegal(VERB, Some(step), "the saga makes amends; there is no way forward any more"));
+        }
+        if self.state.rewind.is_some() {
+            return Err(self.illegal(VERB, Some(step), "the saga is going back to a step already"));
+        }
+        let from = &self.definition.flow[place..];
+        for (index, declared) in self.definition.steps.iter().enumerate() {
+            if !from.iter().any(|node| node.holds(index)) {
+                continue;
+            }
+            match self.phase(index) {
+                Phase::InFlight { .. } | Phase::Children { .. } | Phase::Queued { .. } | Phase::Waiting { .. } => {
+                    return Err(self.illegal(VERB, Some(index), "what is under way has to come to its end first"));
+                }
+                phase if phase.in_doubt() => {
+                    return Err(self.illegal(
+                        VERB,
+                        Some(index),
+                        "nobody knows whether it happened; find out and resolve it first",
+                    ));
+                }
+                Phase::Succeeded if declared.kind == StepKind::Pivot => {
+                    return Err(self.illegal(VERB, Some(index), "the point of no return is not done twice"));
+                }
+                _ => {}
+            }
+        }
+        if self.phase(step) == Phase::Pending {
+            return Err(self.illegal(VERB, Some(step), "its turn has not come yet"));
+        }
+        self.record(Fact::RewindOrdered { step, act });
+        self.advance();
+        Ok(())
+    }
+
+    /// Gives a step that cleanly failed, or is tried again, another input.
+    fn edit_input(&mut self, name: Option<&str>, input: Value, act: Act) -> Result<(), Problem> {
+        const VERB: OperatorVerb = OperatorVerb::EditInput;
+        let step = self.step_at_hand(VERB, name)?;
+        let Some(call) = self.definition.steps.get(step).and_then(Step::call) else {
+            return Err(self.illegal(VERB, Some(step), "it calls no contract and takes no input"));
+        };
+        match self.phase(step) {
+            _ if self.state.rewind.is_some() => Err(self.illegal(VERB, Some(step), GOING_BACK)),
+            Phase::BackingOff { operation: Operation::Do, in_doubt: false, .. }
+            | Phase::Stuck { operation: Operation::Do, in_doubt: false } => {
+                check_call_input(&call.contract, &input)?;
+                self.record(Fact::InputEdited { step, input, act });
+                Ok(())
+            }
+            phase if phase.in_doubt() => Err(self.illegal(
+                VERB,
+                Some(step),
+                "nobody knows whether it happened with the input it had; resolve it first",
+            )),
+            _ => {
+                Err(self.illegal(VERB, Some(step), "only a step whose `do` backs off or is stuck takes another input"))
             }
         }
     }
@@ -117,9 +229,16 @@ impl Turn<'_> {
                 Ok(())
             }
             Phase::InFlight { .. } => Err(self.illegal(VERB, Some(step), "it is with the workers and may yet happen")),
-            Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => {
-                Err(self.illegal(VERB, Some(step), "only a step that has failed can be skipped"))
-            }
+            Phase::Queued { .. } => Err(self.illegal(VERB, Some(step), "it waits for its turn and has not failed")),
+            Phase::Children { .. } => Err(self.illegal(VERB, Some(step), "its children are at work")),
+            Phase::Waiting { .. }
+            | Phase::Interrupted
+            | Phase::Pending
+            | Phase::Skipped
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived => Err(self.illegal(VERB, Some(step), "only a step that has failed can be skipped")),
         }
     }
 
@@ -134,6 +253,7 @@ impl Turn<'_> {
                 Err(self.illegal(VERB, Some(step), "a do is with the workers and may yet happen; wait for its end"))
             }
             Phase::InFlight { operation, in_doubt: true, .. }
+            | Phase::Queued { operation, in_doubt: true }
             | Phase::BackingOff { operation, in_doubt: true, .. }
             | Phase::Stuck { operation, in_doubt: true } => self.resolve_do(step, operation, resolution, act),
             Phase::BackingOff { operation: Operation::Undo, in_doubt: false, .. }
@@ -153,10 +273,21 @@ impl Turn<'_> {
                 Some(step),
                 "it is with the workers, and nothing says that they will not answer",
             )),
+            Phase::Queued { in_doubt: false, .. } => {
+                Err(self.illegal(VERB, Some(step), "it waits for its turn; there is nothing to resolve"))
+            }
             Phase::BackingOff { in_doubt: false, .. } => {
                 Err(self.illegal(VERB, Some(step), "it did not happen and is tried again; there is nothing to resolve"))
             }
-            Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => {
+            Phase::Waiting { .. }
+            | Phase::Children { .. }
+            | Phase::Interrupted
+            | Phase::Pending
+            | Phase::Skipped
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived => {
                 Err(self.illegal(VERB, Some(step), "only a step in doubt or a stuck one can be resolved"))
             }
         }
@@ -172,8 +303,13 @@ impl Turn<'_> {
     ) -> Result<(), Problem> {
         match resolution {
             Resolution::Succeeded { outcome, output } => {
-                if let Some(declared) = self.definition.steps.get(step) {
-                    check_result(&declared.contract, outcome.as_deref(), &output)?;
+                match self.definition.steps.get(step).map(|step| &step.action) {
+                    Some(Action::Call(call)) => check_result(&call.contract, outcome.as_deref(), &output)?,
+                    Some(Action::Await(awaited)) => check_signal(awaited, outcome.as_deref(), &output)?,
+                    Some(action @ (Action::Sleep(_) | Action::Children(_))) => {
+                        check_outcome(action, outcome.as_deref())?
+                    }
+                    None => {}
                 }
                 self.record(Fact::StepResolved { step, operation, succeeded: true, act });
                 self.succeed(step, outcome, output);
@@ -233,7 +369,30 @@ impl Turn<'_> {
             Some(name) => self.definition.step_index(name).ok_or_else(|| {
                 Problem::not_found("step_not_found", format!("{} has no step of this name", self.definition.reference))
             }),
-            None => self.state.waits_at().ok_or_else(|| self.illegal(verb, None, "no step is under way or stuck")),
+            None => self.open_step(verb),
+        }
+    }
+
+    /// The one step that is stuck, or else the one that is under way.
+    fn open_step(&self, verb: OperatorVerb) -> Result<usize, Problem> {
+        let open: Vec<usize> = self.state.open_steps().collect();
+        let stuck: Vec<usize> =
+            open.iter().copied().filter(|step| matches!(self.phase(*step), Phase::Stuck { .. })).collect();
+        match (&stuck[..], &open[..]) {
+            ([step], _) | ([], [step]) => Ok(*step),
+            ([], []) => Err(self.illegal(verb, None, "no step is under way or stuck")),
+            (several, _) => {
+                let several = if several.is_empty() { &open } else { &stuck };
+                let names: Vec<String> = several
+                    .iter()
+                    .filter_map(|step| self.definition.steps.get(*step))
+                    .map(|step| format!("`{}`", step.name))
+                    .collect();
+                Err(Problem::invalid(
+                    "step_required",
+                    format!("several steps are under way or stuck; name one: {}", names.join(", ")),
+                ))
+            }
         }
     }
 
@@ -267,7 +426,11 @@ pub(super) fn illegal_here(
 
 const fn needs_reason(verb: OperatorVerb) -> bool {
     match verb {
-        OperatorVerb::Skip | OperatorVerb::Resolve | OperatorVerb::Terminate => true,
+        OperatorVerb::RetryFrom
+        | OperatorVerb::EditInput
+        | OperatorVerb::Skip
+        | OperatorVerb::Resolve
+        | OperatorVerb::Terminate => true,
         OperatorVerb::Pause | OperatorVerb::Resume | OperatorVerb::Retry => false,
     }
 }

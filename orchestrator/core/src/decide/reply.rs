@@ -25,14 +25,24 @@ impl Turn<'_> {
         let Some(index) = self.definition.step_index(name) else { return };
         let Some((_, state)) = self.step(index) else { return };
         // An answer to something that was never asked is not ours.
-        if attempt == 0 || attempt > state.attempts.of(operation) {
+        // Nor is one of an earlier round: that had another idempotency key.
+        if attempt <= state.earlier.of(operation) || attempt > state.attempts.of(operation) {
             return;
         }
         let asked = match state.phase {
             Phase::InFlight { operation, .. }
             | Phase::BackingOff { operation, .. }
+            | Phase::Queued { operation, .. }
             | Phase::Stuck { operation, .. } => operation,
-            Phase::Pending | Phase::Skipped | Phase::Succeeded | Phase::Failed | Phase::Undone | Phase::Waived => {
+            Phase::Waiting { .. }
+            | Phase::Children { .. }
+            | Phase::Interrupted
+            | Phase::Pending
+            | Phase::Skipped
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived => {
                 return;
             }
         };
@@ -113,7 +123,7 @@ impl Turn<'_> {
     /// It did not happen and is worth another try, which also ends any doubt.
     fn do_again(&mut self, index: usize, error: StepError, after_ms: Option<u64>) {
         let Some((step, state)) = self.step(index) else { return };
-        let policy = retry_of(step, Operation::Do);
+        let Some(policy) = retry_of(step, Operation::Do) else { return };
         let spent = state.retries.saturating_add(1);
         let worth_it = policy.only.is_empty() || policy.only.contains(&error.code);
         if !worth_it || spent >= policy.attempts {

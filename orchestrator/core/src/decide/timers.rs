@@ -11,7 +11,8 @@ use crate::event::{DoubtCause, Fact};
 use crate::state::{ForwardStage, Phase, SagaState};
 
 /// The earliest time at which this saga wants [`Input::TimeReached`](super::Input::TimeReached): an attempt's timeout, the
-/// end of a backoff, the deadline while it still matters, or the next try of its forward cancellation. None while it is paused.
+/// end of a backoff, of a sleep or of the wait for a signal, the time of its first step, the deadline while it still matters, or the
+/// next try of its forward cancellation. None while it is paused.
 pub fn next_wakeup(state: &SagaState) -> Option<DateTime<Utc>> {
     if state.status.is_final() {
         return forward_timeout(state);
@@ -20,8 +21,13 @@ pub fn next_wakeup(state: &SagaState) -> Option<DateTime<Utc>> {
         return None;
     }
     let steps = state.steps.iter().filter_map(|step| match step.phase {
+        _ if held_back(state, &step.phase) => None,
         Phase::InFlight { timeout_at: at, .. } | Phase::BackingOff { until: at, .. } => Some(at),
+        Phase::Waiting { until } => until,
         Phase::Pending
+        | Phase::Queued { .. }
+        | Phase::Children { .. }
+        | Phase::Interrupted
         | Phase::Skipped
         | Phase::Succeeded
         | Phase::Failed
@@ -29,7 +35,7 @@ pub fn next_wakeup(state: &SagaState) -> Option<DateTime<Utc>> {
         | Phase::Waived
         | Phase::Stuck { .. } => None,
     });
-    steps.chain(pending_deadline(state)).min()
+    steps.chain(pending_deadline(state)).chain(pending_start(state)).min()
 }
 
 /// The deadline, while passing it would still change anything.
@@ -41,6 +47,16 @@ fn pending_deadline(state: &SagaState) -> Option<DateTime<Utc>> {
         SagaStatus::Compensating | SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => false,
     };
     state.deadline_at.filter(|_| matters)
+}
+
+/// When its first step begins, while it waits for that.
+fn pending_start(state: &SagaState) -> Option<DateTime<Utc>> {
+    state.start_at.filter(|_| state.status == SagaStatus::Running)
+}
+
+/// Whether this attempt is not made because the saga is going back to a step before it: it is done anew then.
+pub(super) const fn held_back(state: &SagaState, phase: &Phase) -> bool {
+    state.rewind.is_some() && matches!(phase, Phase::BackingOff { operation: Operation::Do, in_doubt: false, .. })
 }
 
 fn forward_timeout(state: &SagaState) -> Option<DateTime<Utc>> {
@@ -62,7 +78,8 @@ impl Turn<'_> {
         if self.state.paused {
             return;
         }
-        if self.deadline_reached() {
+        let started = self.start_reached();
+        if self.deadline_reached() || started {
             self.advance();
         }
         self.steps_time_reached();
@@ -77,6 +94,15 @@ impl Turn<'_> {
         passed
     }
 
+    /// Notes that the time of the first step has come, if it has.
+    pub(super) fn start_reached(&mut self) -> bool {
+        let reached = pending_start(self.state).is_some_and(|at| at <= self.now);
+        if reached {
+            self.record(Fact::StartTimeReached {});
+        }
+        reached
+    }
+
     /// Ends what has waited long enough.
     pub(super) fn steps_time_reached(&mut self) {
         for index in 0..self.state.steps.len() {
@@ -87,6 +113,7 @@ impl Turn<'_> {
     fn step_time_reached(&mut self, index: usize) {
         let Some((step, state)) = self.step(index) else { return };
         match state.phase {
+            _ if held_back(self.state, &state.phase) => {}
             Phase::InFlight { operation, timeout_at, .. } if timeout_at <= self.now => {
                 let error = StepError::new(
                     "timed_out",
@@ -102,9 +129,14 @@ impl Turn<'_> {
                     Operation::Undo => self.undo_again(index, error, Duration::ZERO),
                 }
             }
-            Phase::BackingOff { operation, until, .. } if until <= self.now => self.dispatch(index, operation),
+            Phase::BackingOff { operation, until, .. } if until <= self.now => self.again(index, operation),
+            Phase::Waiting { until: Some(until) } if until <= self.now => self.wait_over(index),
             Phase::InFlight { .. }
             | Phase::BackingOff { .. }
+            | Phase::Waiting { .. }
+            | Phase::Queued { .. }
+            | Phase::Children { .. }
+            | Phase::Interrupted
             | Phase::Pending
             | Phase::Skipped
             | Phase::Succeeded

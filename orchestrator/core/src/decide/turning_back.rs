@@ -1,41 +1,72 @@
-//! Compensation: succeeded steps are undone in reverse order of success, one at a time.
+//! Compensation: what has succeeded is undone backwards along the flow, the steps of a sequence one at a time, branches in
+//! parallel. And going back to a step, which undoes in the same way only what comes from it on.
 
 use amends_schemas::command::{CompensationReason, Operation, StepError};
 
 use super::turn::{Turn, later, retry_of};
 use crate::backoff::backoff;
-use crate::definition::Compensate;
+use crate::definition::{Compensate, Definition, Node};
 use crate::event::Fact;
-use crate::state::Phase;
+use crate::state::{Phase, SagaState};
 
 impl Turn<'_> {
-    /// Undoes what is next to be undone, or ends the saga.
-    pub(super) fn compensate(&mut self) {
-        for place in (0..self.state.succeeded.len()).rev() {
-            let index = self.state.succeeded[place];
+    /// Undoes what is next to be undone, or ends the saga; whether there may be more to do at once.
+    pub(super) fn compensate(&mut self) -> bool {
+        let back = back(&self.definition.flow, self.definition, self.state, &mut |_| true);
+        if back.is_empty() {
+            let reason = self.state.reason.unwrap_or(CompensationReason::Failed);
+            self.record(Fact::SagaCompensated { reason });
+            return false;
+        }
+        self.undo_all(&back)
+    }
+
+    /// Goes back to the step that an operator has named; whether there may be more to do at once.
+    pub(super) fn rewind(&mut self) -> bool {
+        let Some(place) = self.state.rewind.and_then(|step| self.definition.place_of(step)) else { return false };
+        let (place, _) = place;
+        let nodes = &self.definition.flow[place..];
+        // What cannot be undone is simply done again: the operator has been told so.
+        let undoable = &mut |index: usize| {
+            let step = self.definition.steps.get(index);
+            step.is_some_and(|step| matches!(step.compensate, Compensate::Undo { .. } | Compensate::Cancel))
+        };
+        let back = back(nodes, self.definition, self.state, undoable);
+        if back.is_empty() {
+            let begun = |step: &usize| self.state.steps.get(*step).is_some_and(|step| step.phase != Phase::Pending);
+            let steps = (0..self.definition.steps.len()).filter(|step| nodes.iter().any(|node| node.holds(*step)));
+            let steps = steps.filter(begun);
+            self.record(Fact::Rewound { steps: steps.collect() });
+            return true;
+        }
+        self.undo_all(&back)
+    }
+
+    /// Begins to undo those of these steps that have succeeded; whether that settles one at once.
+    fn undo_all(&mut self, back: &[usize]) -> bool {
+        let mut moved = false;
+        for &index in back {
             let Some((step, state)) = self.step(index) else { continue };
-            match &state.phase {
-                Phase::Undone | Phase::Waived => {}
-                Phase::Succeeded => match &step.compensate {
-                    Compensate::Undo { .. } => return self.dispatch(index, Operation::Undo),
-                    Compensate::Waived { .. } | Compensate::None => {
-                        self.record(Fact::CompensationWaived { step: index });
-                    }
-                },
-                Phase::InFlight { .. } | Phase::BackingOff { .. } | Phase::Stuck { .. } => return,
-                // None of these follows a success.
-                Phase::Pending | Phase::Skipped | Phase::Failed => {}
+            if !matches!(state.phase, Phase::Succeeded | Phase::Interrupted) {
+                continue;
+            }
+            match &step.compensate {
+                Compensate::Undo { .. } => self.dispatch(index, Operation::Undo),
+                Compensate::Cancel => moved |= self.undo_children(index),
+                Compensate::Waived { .. } | Compensate::None => {
+                    self.record(Fact::CompensationWaived { step: index });
+                    moved = true;
+                }
             }
         }
-        let reason = self.state.reason.unwrap_or(CompensationReason::Failed);
-        self.record(Fact::SagaCompensated { reason });
+        moved
     }
 
     /// An undo has not worked, or has not answered: it is idempotent, so it is sent again until its budget is spent.
     pub(super) fn undo_again(&mut self, index: usize, error: StepError, after: std::time::Duration) {
         let Some((step, state)) = self.step(index) else { return };
         let in_doubt = state.phase.in_doubt();
-        let policy = retry_of(step, Operation::Undo);
+        let Some(policy) = retry_of(step, Operation::Undo) else { return };
         let attempt = state.spent(Operation::Undo);
         if attempt >= policy.attempts {
             return self.undo_stuck(index, error);
@@ -56,4 +87,61 @@ impl Turn<'_> {
         let in_doubt = self.state.steps.get(index).is_some_and(|step| step.phase.in_doubt());
         self.record(Fact::StepStuck { step: index, operation: Operation::Undo, error, in_doubt });
     }
+}
+
+/// The steps that are next to be undone or are being undone: of a sequence the last that has anything to undo, of branches each
+/// one's. `wanted` says which of those that have succeeded count. Empty when all is undone.
+fn back(
+    nodes: &[Node],
+    definition: &Definition,
+    state: &SagaState,
+    wanted: &mut dyn FnMut(usize) -> bool,
+) -> Vec<usize> {
+    let mut back = Vec::new();
+    gather(nodes, definition, state, wanted, &mut back);
+    back
+}
+
+/// Whether all of them are undone.
+fn gather(
+    nodes: &[Node],
+    definition: &Definition,
+    state: &SagaState,
+    wanted: &mut dyn FnMut(usize) -> bool,
+    back: &mut Vec<usize>,
+) -> bool {
+    for node in nodes.iter().rev() {
+        let undone = match node {
+            Node::Step(index) => {
+                let undone = match state.steps.get(*index).map(|step| &step.phase) {
+                    Some(Phase::Succeeded | Phase::Interrupted) => {
+                        // A wait has done nothing, so nothing is to be recorded of it.
+                        !wanted(*index)
+                            || definition
+                                .steps
+                                .get(*index)
+                                .is_some_and(|step| step.call().is_none() && step.children().is_none())
+                    }
+                    // It merely waits to be tried again, or a person decides whether it is: it has not happened.
+                    Some(
+                        Phase::BackingOff { operation: Operation::Do, in_doubt: false, .. }
+                        | Phase::Stuck { operation: Operation::Do, in_doubt: false },
+                    ) => true,
+                    Some(phase) => !phase.is_open(),
+                    None => true,
+                };
+                if !undone {
+                    back.push(*index);
+                }
+                undone
+            }
+            Node::Parallel(branches) => {
+                branches.iter().fold(true, |undone, branch| gather(branch, definition, state, wanted, back) && undone)
+            }
+        };
+        if !undone {
+            return false;
+        }
+    }
+    true
 }

@@ -1,9 +1,11 @@
 //! What goes into a decision and what comes out.
 
 use amends_schemas::command::{Operation, StepResult};
+use amends_schemas::family::{ChildEnded, ParentLink};
 use amends_schemas::operate::{OperateSaga, Operated};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{Cancellation, StartSaga};
+use amends_schemas::signal::{SignalReceipt, SignalSaga};
 use chrono::{DateTime, Utc};
 
 use crate::event::Event;
@@ -30,9 +32,33 @@ pub enum Input {
         by: String,
         /// Why.
         reason: String,
+        /// The saga that makes amends by this.
+        parent: Option<ParentLink>,
     },
     /// An operator does something by hand.
     Operate(OperateSaga),
+    /// Somebody gives a signal.
+    Signal(SignalSaga),
+    /// A queued attempt's turn has come.
+    Admitted {
+        /// The step's index.
+        step: usize,
+    },
+    /// A child came to its end, or the saga that cancels one forward did.
+    ChildEnded(ChildEnded),
+    /// A child cannot be started or cancelled as it was asked for.
+    ChildRefused {
+        /// The step's index.
+        step: usize,
+        /// Which child.
+        child: u32,
+        /// Started or cancelled.
+        operation: Operation,
+        /// Why not.
+        problem: Problem,
+    },
+    /// The saga that waits for this one's end knows of it.
+    ParentTold,
     /// The forward cancellation's partition answered.
     ForwardCancellationAnswered {
         /// Accepted, or why not.
@@ -49,6 +75,29 @@ pub enum Effect {
         /// The step's index.
         step: usize,
     },
+    /// Have an attempt wait for its turn; answered with [`Input::Admitted`].
+    Queue {
+        /// The step's index.
+        step: usize,
+    },
+    /// Ask other partitions to start children; [`child_request`](super::child_request) builds each request. Again until they are there.
+    StartChildren {
+        /// The step's index.
+        step: usize,
+        /// These.
+        children: Vec<u32>,
+    },
+    /// Ask other partitions to cancel children; [`child_cancel`](super::child_cancel) builds each request. Each is started first, for a child that
+    /// does not exist cannot be cancelled. Again until they have answered.
+    CancelChildren {
+        /// The step's index.
+        step: usize,
+        /// These.
+        children: Vec<u32>,
+    },
+    /// Tell the saga that waits for this one's end; [`child_ended`](super::child_ended) builds what it is told. Again until it has
+    /// answered, then [`Input::ParentTold`].
+    TellParent,
     /// Ask another partition to start the forward cancellation.
     StartForward {
         /// The request, the same for every try.
@@ -70,6 +119,8 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// For [`Input::Cancel`]: what to tell whoever asked.
     pub cancellation: Option<Result<Cancellation, Problem>>,
+    /// For [`Input::Signal`]: what to tell whoever gave it.
+    pub signalled: Option<Result<SignalReceipt, Problem>>,
     /// For [`Input::Operate`]: what to tell whoever asked.
     pub operated: Option<Result<Operated, Problem>>,
 }

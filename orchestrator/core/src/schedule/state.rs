@@ -3,7 +3,7 @@
 use amends_schemas::ids::SagaId;
 use amends_schemas::limits::SCHEDULE_ACTS_MAX;
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::StartSaga;
+use amends_schemas::saga::{Priority, StartSaga};
 use amends_schemas::schedule::{
     LeftOut, ScheduleActRecord, ScheduleError, ScheduleSpec, ScheduleSummary, ScheduleView, schedule_tag,
 };
@@ -204,6 +204,9 @@ impl Schedule {
             version: self.spec.version,
             input: input_at(&self.spec, time),
             tags,
+            start_at: None,
+            priority: Priority::default(),
+            parent: None,
         }
     }
 }

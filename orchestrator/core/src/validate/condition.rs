@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::finding::{Reader, listed};
+use super::known::Does;
 use super::mapping::Scope;
 use super::schema::{Found, enumerated, lookup};
 use super::tree::{Node, Tree};
@@ -43,18 +44,21 @@ impl Reader<'_> {
         let name = name?;
         let index = self.earlier_step(step.at, name, scope)?;
         let any_of = any_of?;
-        if let Some(contract) = scope.steps[index].1.as_deref() {
+        let known = &scope.steps[index];
+        if let Some(outcomes) = known.outcomes() {
             let mut sound = true;
-            for (at, word) in &any_of {
-                if !contract.outcomes.contains(word) {
-                    sound = false;
-                    let has = if contract.outcomes.is_empty() {
-                        format!("{} declares none", contract.contract)
-                    } else {
-                        format!("{} declares {}", contract.contract, listed(&contract.outcomes))
-                    };
-                    self.report::<()>(*at, "unknown_outcome", format!("`{name}` has no outcome `{word}`: {has}"));
-                }
+            for (at, word) in any_of.iter().filter(|(_, word)| !outcomes.contains(word)) {
+                sound = false;
+                let has = match (known.contract(), &known.does) {
+                    (Some(contract), _) if outcomes.is_empty() => format!("{} declares none", contract.contract),
+                    (Some(contract), _) => format!("{} declares {}", contract.contract, listed(&outcomes)),
+                    (None, Some(Does::ForEach { goes_on: Some(false) })) => {
+                        "with `on_failure: continue` a `for_each` has `all` and `some`".to_owned()
+                    }
+                    (None, _) if outcomes.is_empty() => "it has none".to_owned(),
+                    (None, _) => format!("it has {}", listed(&outcomes)),
+                };
+                self.report::<()>(*at, "unknown_outcome", format!("`{name}` has no outcome `{word}`: {has}"));
             }
             if !sound {
                 return None;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use amends_schemas::contract::{ContractRegistry, is_plain_name};
 use amends_schemas::limits::STEPS_MAX;
 
-use super::finding::{Finding, Reader};
+use super::finding::{Finding, Members, Reader};
+use super::flow::Layout;
 use super::hash::content_hash;
+use super::known::Known;
 use super::mapping::Scope;
 use super::policy::DEADLINE_MAX;
 use super::tree::{Node, Place, Tree};
@@ -50,26 +52,30 @@ impl Reader<'_> {
             self.required(members, "title", "a definition", "one line for people, such as `title: Register a person`");
         let title = title.and_then(|node| self.text(node, "`title`", "one line for people"));
         let input = self.required(members, "input", "a definition", "the JSON Schema of its input");
-        let input = input.and_then(|node| self.input_schema(node));
+        let input = input.and_then(|node| self.json_schema(node, "input"));
         let deadline = match members.get("deadline") {
             Some(node) => self.duration(node, "`deadline`", DEADLINE_MAX).map(Some),
             None => Some(None),
         };
         let steps = self.required(members, "steps", "a definition", "a list of steps");
-        let list = steps.and_then(|node| self.step_list(node));
-        let known = list.map(|list| self.step_names(list)).unwrap_or_default();
+        let layout = steps.map(|node| self.layout(node));
+        let layout = layout.and_then(|layout| self.not_too_many(members, layout));
+        let known = layout.as_ref().map(|layout| self.known(layout)).unwrap_or_default();
         let schema = input.as_ref().map(|(schema, _)| schema);
-        let scope = Scope { input: schema, steps: &known, earlier: known.len(), cancel: false };
-        let steps = list.and_then(|list| self.steps(list, scope));
+        let scope = Scope { input: schema, steps: &known, earlier: known.len(), cancel: false, items: None };
         // Without steps to point at there is nothing to say about pointers.
-        let output = list.and_then(|_| match members.get("output") {
-            Some(node) => self.mapping(node, scope),
-            None => Some(Mapping::empty()),
-        });
-        let cancel_with = list.and_then(|_| match members.get("cancel_with") {
-            Some(node) => self.cancel_with(node, Scope { cancel: true, ..scope }).map(Some),
-            None => Some(None),
-        });
+        let (mut steps, mut output, mut cancel_with) = (None, None, None);
+        if !known.is_empty() {
+            steps = self.steps(&known, scope);
+            output = match members.get("output") {
+                Some(node) => self.mapping(node, scope),
+                None => Some(Mapping::empty()),
+            };
+            cancel_with = match members.get("cancel_with") {
+                Some(node) => self.cancel_with(node, Scope { cancel: true, ..scope }).map(Some),
+                None => Some(None),
+            };
+        }
         let (input, input_check) = input?;
         let hash = content_hash(&root.value());
         Some(Definition {
@@ -79,6 +85,7 @@ impl Reader<'_> {
             input_check,
             deadline: deadline?,
             steps: steps?,
+            flow: layout.and_then(|layout| layout.flow)?,
             output: output?,
             cancel_with: cancel_with?,
             source: yaml.into(),
@@ -99,9 +106,11 @@ impl Reader<'_> {
         )
     }
 
-    fn input_schema(&mut self, node: &Node) -> Option<(serde_json::Value, InputCheck)> {
+    /// A JSON Schema, compiled; `of` is the key it stands under.
+    pub(super) fn json_schema(&mut self, node: &Node, of: &str) -> Option<(serde_json::Value, InputCheck)> {
         if !matches!(node.tree, Tree::Map(_)) {
-            return self.wrong_type(node, "`input`", "a JSON Schema, such as `{type: object, properties: {…}}`");
+            let wanted = "a JSON Schema, such as `{type: object, properties: {…}}`";
+            return self.wrong_type(node, &format!("`{of}`"), wanted);
         }
         let schema = node.value();
         match jsonschema::options().should_validate_formats(true).build(&schema) {
@@ -109,35 +118,27 @@ impl Reader<'_> {
             Err(error) => {
                 let place = error.instance_path().to_string();
                 let at = at_pointer(node, &place);
-                self.report(at, "bad_schema", format!("`input{place}` is not valid JSON Schema (2020-12): {error}"))
+                self.report(at, "bad_schema", format!("`{of}{place}` is not valid JSON Schema (2020-12): {error}"))
             }
         }
     }
 
-    fn step_list<'n>(&mut self, node: &'n Node) -> Option<&'n [Node]> {
-        let Tree::List(steps) = &node.tree else { return self.wrong_type(node, "`steps`", "a list of steps") };
-        if steps.is_empty() {
-            return self.report(node.at, "no_steps", "a saga without steps does nothing; write at least one");
+    fn not_too_many<'n>(&mut self, members: Members<'n>, layout: Layout<'n>) -> Option<Layout<'n>> {
+        let count = layout.steps.len();
+        if count > STEPS_MAX {
+            let at = members.get("steps").map_or(members.at, |node| node.at);
+            let message =
+                format!("there are {count} steps; write at most {STEPS_MAX}, and split the rest into another saga");
+            return self.report(at, "too_many_steps", message);
         }
-        if steps.len() > STEPS_MAX {
-            return self.report(
-                node.at,
-                "too_many_steps",
-                format!(
-                    "there are {} steps; write at most {STEPS_MAX}, and split the rest into another saga",
-                    steps.len()
-                ),
-            );
-        }
-        Some(steps)
+        Some(layout)
     }
 
-    fn steps(&mut self, list: &[Node], scope: Scope<'_>) -> Option<Vec<Step>> {
-        let read: Vec<Option<Step>> =
-            list.iter().enumerate().map(|(earlier, node)| self.step(node, Scope { earlier, ..scope })).collect();
+    fn steps(&mut self, known: &[Known<'_>], scope: Scope<'_>) -> Option<Vec<Step>> {
+        let read: Vec<Option<Step>> = (0..known.len()).map(|earlier| self.step(Scope { earlier, ..scope })).collect();
         // Without all of them the paths are not known.
         let steps: Vec<Step> = read.into_iter().collect::<Option<_>>()?;
-        self.check_paths(list, &steps, scope.steps);
+        self.check_paths(&steps, known);
         Some(steps)
     }
 

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use amends_schemas::contract::ContractRegistry;
 
 use super::document::parse;
-use super::finding::{Finding, listed};
-use super::schema::{Found, member, required};
+use super::finding::Finding;
+use super::links::check_links;
 use crate::definition::{Definition, DefinitionLibrary};
-use crate::mapping::Mapping;
 
-/// Reads every document, given as path and text, and checks that each lies at `<saga>/v<version>.yaml` and that the saga
-/// named in a `cancel_with` is among them and takes what it is given.
+/// Reads every document, given as path and text, and checks that each lies at `<saga>/v<version>.yaml` and that the sagas
+/// it names are among them and take what they are given.
 ///
 /// # Errors
 /// Everything found wrong in any of them.
@@ -50,36 +49,6 @@ fn check_file_name(file: &str, definition: &Definition) -> Option<Finding> {
     let file_name = file.replace('\\', "/");
     let fits = file_name == wanted || file_name.ends_with(&format!("/{wanted}"));
     (!fits).then(|| finding(file, "file_name", format!("{} belongs into `{wanted}`", definition.reference)))
-}
-
-/// What is wrong with a definition, read from `file`, as one of a library: the saga named in its `cancel_with` must be there and
-/// take what it is given.
-pub fn check_links(file: &str, definition: &Definition, library: &DefinitionLibrary) -> Vec<Finding> {
-    let Some(cancel_with) = &definition.cancel_with else { return Vec::new() };
-    let Some(target) = library.find(&cancel_with.saga, None) else {
-        let message = format!("`cancel_with` names the saga `{}`, which does not exist", cancel_with.saga);
-        return vec![finding(file, "unknown_saga", message)];
-    };
-    // Anything else is made as a whole and checked when it is started.
-    let Mapping::Object(members) = &cancel_with.input else { return Vec::new() };
-    let mut findings = Vec::new();
-    for name in members.keys() {
-        match member(&target.input, &[&target.input], name) {
-            Found::Schemas(_) | Found::Open => {}
-            Found::Missing { known, .. } => {
-                let message =
-                    format!("{} takes no `{name}` in `cancel_with`; it takes {}", target.reference, listed(&known));
-                findings.push(finding(file, "unknown_input", message));
-            }
-        }
-    }
-    let missing: Vec<&str> =
-        required(&target.input, &[&target.input]).into_iter().filter(|name| !members.contains_key(*name)).collect();
-    if !missing.is_empty() {
-        let message = format!("{} needs {} in `cancel_with`", target.reference, listed(&missing));
-        findings.push(finding(file, "missing_input", message));
-    }
-    findings
 }
 
 /// What is wrong between documents is reported at the top of the one that is wrong.
@@ -137,7 +106,7 @@ steps:
         let other = FORWARD.replace("title: t", "title: other");
         check(&[("back/v1.yaml", FORWARD), ("x/back/v1.yaml", &other)], &["duplicate_definition"]);
         let wrong = there("{saga: back, input: {registration: /input/registration_id}}");
-        check(&[("back/v1.yaml", FORWARD), ("there/v1.yaml", &wrong)], &["unknown_input", "missing_input"]);
+        check(&[("back/v1.yaml", FORWARD), ("there/v1.yaml", &wrong)], &["missing_input", "unknown_input"]);
         check(&[("back/v1.yaml", "saga: [")], &["yaml_syntax"]);
     }
 }

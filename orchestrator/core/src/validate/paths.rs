@@ -1,18 +1,20 @@
 //! Kinds of steps along every combination of outcomes: at most one pivot, before it only what can be undone, after it only
-//! what succeeds in the end.
+//! what succeeds in the end. All branches of a `parallel` are taken, so the steps are walked one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use amends_schemas::contract::Contract;
 use serde_json::Value;
 
 use super::finding::Reader;
-use super::tree::{Node, Tree};
-use crate::definition::{Condition, Step, StepKind};
+use super::known::Known;
+use super::tree::Place;
+use crate::definition::{Action, Condition, Step, StepKind};
 
 /// Most combinations of outcomes one definition may have: beyond this neither a person nor a checker sees through it.
 pub const PATHS_MAX: usize = 4_096;
+
+/// The slip of an `await` that may fail where nothing may fail any more.
+const LATE_AFTER_PIVOT: &str = "timeout_after_pivot";
 
 /// How a step stands on a path.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +27,8 @@ enum Stand {
 /// A walk over all paths.
 struct Walk<'w> {
     steps: &'w [Step],
-    /// The outcomes of each step that a condition asks about; empty for the others.
-    outcomes: Vec<Vec<String>>,
+    /// The ways in which each step that a condition asks about may succeed; but one for the others.
+    ends: Vec<Vec<Option<String>>>,
     /// The input fields that conditions ask about, each with one assumed value (`None` is any other).
     fields: BTreeMap<&'w str, Option<&'w Value>>,
     stands: Vec<Stand>,
@@ -37,7 +39,7 @@ struct Walk<'w> {
 
 impl Reader<'_> {
     /// Checks kinds along every path and reports each slip once, with the first path that shows it.
-    pub(super) fn check_paths(&mut self, nodes: &[Node], steps: &[Step], known: &[(String, Option<Arc<Contract>>)]) {
+    pub(super) fn check_paths(&mut self, steps: &[Step], known: &[Known<'_>]) {
         let asked = |index: usize| {
             let conditions = steps.iter().flat_map(|step| &step.when);
             conditions
@@ -47,17 +49,11 @@ impl Reader<'_> {
                 })
                 .any(|step| step == index)
         };
-        let outcomes = known
-            .iter()
-            .enumerate()
-            .map(|(index, (_, contract))| match contract {
-                Some(contract) if asked(index) => contract.outcomes.clone(),
-                Some(_) | None => Vec::new(),
-            })
-            .collect();
+        let ends = known.iter().enumerate();
+        let ends = ends.map(|(index, step)| if asked(index) { step.ends() } else { vec![None] }).collect();
         let mut walk = Walk {
             steps,
-            outcomes,
+            ends,
             fields: BTreeMap::new(),
             stands: Vec::new(),
             paths: 0,
@@ -65,7 +61,7 @@ impl Reader<'_> {
             messages: BTreeMap::new(),
         };
         if !walk.assume(&asked_fields(steps)) {
-            let at = nodes.first().map_or(super::tree::Place::START, |node| node.at);
+            let at = known.first().map_or(Place::START, |step| step.node.at);
             self.report::<()>(
                 at,
                 "too_many_paths",
@@ -73,11 +69,9 @@ impl Reader<'_> {
             );
         }
         for ((index, code), message) in walk.messages {
-            let at = match nodes.get(index).map(|node| &node.tree) {
-                Some(Tree::Map(members)) => members.iter().find(|(key, _)| key.text == "kind").map(|(_, kind)| kind.at),
-                _ => None,
-            };
-            self.report::<()>(at.unwrap_or(super::tree::Place::START), code, message);
+            let member = if code == LATE_AFTER_PIVOT { "timeout" } else { "kind" };
+            let at = known.get(index).and_then(|step| step.node.get(member)).map(|node| node.at);
+            self.report::<()>(at.unwrap_or(Place::START), code, message);
         }
     }
 }
@@ -125,10 +119,8 @@ impl<'w> Walk<'w> {
         }
         let stands = if !self.holds(index) {
             vec![Stand::Skipped]
-        } else if self.outcomes[index].is_empty() {
-            vec![Stand::Taken(None)]
         } else {
-            self.outcomes[index].iter().cloned().map(|outcome| Stand::Taken(Some(outcome))).collect()
+            self.ends[index].iter().cloned().map(Stand::Taken).collect()
         };
         for stand in stands {
             self.stands.push(stand);
@@ -162,7 +154,20 @@ impl<'w> Walk<'w> {
             }
             let step = &self.steps[index];
             match (step.kind, pivot) {
-                (StepKind::Compensable, None) | (StepKind::Retriable, Some(_)) => {}
+                (StepKind::Compensable | StepKind::Wait, None) | (StepKind::Retriable, Some(_)) => {}
+                (StepKind::Wait, Some(first)) => {
+                    if let Action::Await(awaited) = &step.action
+                        && awaited.timeout.is_some()
+                        && awaited.on_timeout.is_none()
+                    {
+                        let first = &self.steps[first].name;
+                        self.slip(index, LATE_AFTER_PIVOT, format!(
+                            "`{}` comes after the pivot `{first}`, where nothing may fail, and would when its time is over; \
+                             say what happens then with `on_timeout`, or leave `timeout` out",
+                            step.name
+                        ));
+                    }
+                }
                 (StepKind::Pivot, None) => pivot = Some(index),
                 (StepKind::Pivot, Some(first)) => {
                     let first = &self.steps[first].name;

@@ -1,12 +1,10 @@
-//! Durations, retries and compensation.
+//! Durations and retries.
 
 use std::time::Duration;
 
-use amends_schemas::contract::Contract;
-
 use super::finding::Reader;
 use super::tree::{Node, Tree};
-use crate::definition::{Compensate, DEFAULT_ATTEMPTS, DEFAULT_ATTEMPTS_LASTING, RetryPolicy, StepKind};
+use crate::definition::{DEFAULT_ATTEMPTS, DEFAULT_ATTEMPTS_LASTING, RetryPolicy, StepKind};
 
 /// Longest timeout of one attempt: what takes longer than a day is not one step.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -16,6 +14,9 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Longest deadline of a saga.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Longest `sleep`, and longest wait for a signal: five years. What waits longer outlives the people who wrote it down.
+pub const WAIT_MAX: Duration = Duration::from_secs(5 * 365 * 24 * 60 * 60);
 
 /// Most attempts a definition may ask for: each leaves facts in the journal.
 pub const ATTEMPTS_MAX: u32 = 10_000;
@@ -47,12 +48,12 @@ impl Reader<'_> {
             node,
             match kind {
                 Some(StepKind::Retriable) => DEFAULT_ATTEMPTS_LASTING,
-                Some(StepKind::Compensable | StepKind::Pivot) | None => DEFAULT_ATTEMPTS,
+                Some(StepKind::Compensable | StepKind::Pivot | StepKind::Wait) | None => DEFAULT_ATTEMPTS,
             },
         )
     }
 
-    fn retry(&mut self, node: Option<&Node>, attempts: u32) -> Option<RetryPolicy> {
+    pub(super) fn retry(&mut self, node: Option<&Node>, attempts: u32) -> Option<RetryPolicy> {
         let mut policy = RetryPolicy::with_attempts(attempts);
         let Some(node) = node else { return Some(policy) };
         let members = self.map(node, "`retry`", &["attempts", "backoff", "factor", "max_backoff", "jitter", "only"])?;
@@ -96,98 +97,6 @@ impl Reader<'_> {
             );
         }
         sound.then_some(policy)
-    }
-
-    /// A step's `compensate`, checked against its kind and contract.
-    pub(super) fn compensate(
-        &mut self,
-        step: &Node,
-        node: Option<&Node>,
-        name: &str,
-        kind: StepKind,
-        contract: Option<&Contract>,
-        timeout: Duration,
-    ) -> Option<Compensate> {
-        match (kind, node) {
-            (StepKind::Pivot | StepKind::Retriable, None) => Some(Compensate::None),
-            (StepKind::Pivot | StepKind::Retriable, Some(node)) => self.report(
-                node.at,
-                "compensation_not_applicable",
-                format!(
-                    "`{name}` is never compensated: a saga past its pivot only goes forward; leave `compensate` out"
-                ),
-            ),
-            (StepKind::Compensable, None) => {
-                let undo = contract.is_none_or(|contract| contract.undo);
-                let write = if undo {
-                    "`compensate: undo`, or `compensate: {waive: \"why nothing needs undoing\"}`"
-                } else {
-                    "`compensate: {waive: \"why nothing needs undoing\"}`, for its contract has no undo"
-                };
-                self.report(
-                    step.at,
-                    "missing_compensation",
-                    format!("`{name}` says not how amends are made; write {write}"),
-                )
-            }
-            (StepKind::Compensable, Some(node)) => self.compensate_as(node, name, contract, timeout),
-        }
-    }
-
-    fn compensate_as(
-        &mut self,
-        node: &Node,
-        name: &str,
-        contract: Option<&Contract>,
-        timeout: Duration,
-    ) -> Option<Compensate> {
-        const WRITE: &str = "`undo`, `{undo: {timeout: …, retry: {…}}}` or `{waive: \"why\"}`";
-        if matches!(&node.tree, Tree::Text(text) if text == "undo") {
-            self.undo_exists(node, name, contract)?;
-            return Some(Compensate::Undo { timeout, retry: RetryPolicy::with_attempts(DEFAULT_ATTEMPTS_LASTING) });
-        }
-        if !matches!(node.tree, Tree::Map(_)) {
-            return self.report(node.at, "wrong_type", format!("`compensate` of `{name}` must be {WRITE}"));
-        }
-        let members = self.map(node, "`compensate`", &["undo", "waive"])?;
-        match (members.get("undo"), members.get("waive")) {
-            (Some(undo), None) => {
-                self.undo_exists(node, name, contract)?;
-                let own = self.map(undo, "`undo`", &["timeout", "retry"])?;
-                let timeout = match own.get("timeout") {
-                    Some(node) => self.duration(node, "`timeout`", TIMEOUT_MAX),
-                    None => Some(timeout),
-                };
-                let retry = self.retry(own.get("retry"), DEFAULT_ATTEMPTS_LASTING);
-                Some(Compensate::Undo { timeout: timeout?, retry: retry? })
-            }
-            (None, Some(waive)) => match &waive.tree {
-                Tree::Text(reason) if !reason.trim().is_empty() => Some(Compensate::Waived { reason: reason.clone() }),
-                _ => self.report(
-                    waive.at,
-                    "missing_reason",
-                    format!("`{name}` waives its compensation without a reason; write why nothing needs undoing"),
-                ),
-            },
-            (Some(_), Some(_)) | (None, None) => {
-                self.report(node.at, "wrong_type", format!("`compensate` of `{name}` must be one of {WRITE}"))
-            }
-        }
-    }
-
-    fn undo_exists(&mut self, node: &Node, name: &str, contract: Option<&Contract>) -> Option<()> {
-        match contract {
-            Some(contract) if !contract.undo => self.report(
-                node.at,
-                "undo_not_in_contract",
-                format!(
-                    "`{name}` is compensated by undo, but {} has none; give the contract one or write \
-                     `compensate: {{waive: \"why\"}}`",
-                    contract.contract
-                ),
-            ),
-            Some(_) | None => Some(()),
-        }
     }
 }
 

@@ -27,7 +27,12 @@ pub(super) enum Found<'s> {
 
 /// Follows a JSON Pointer from the root.
 pub(super) fn lookup<'s>(root: &'s Value, pointer: &str) -> Found<'s> {
-    let mut schemas = vec![root];
+    lookup_from(root, &[root], pointer)
+}
+
+/// Follows a JSON Pointer from these schemas of a document.
+pub(super) fn lookup_from<'s>(root: &'s Value, from: &[&'s Value], pointer: &str) -> Found<'s> {
+    let mut schemas = from.to_vec();
     for token in pointer.split('/').skip(1) {
         let token = token.replace("~1", "/").replace("~0", "~");
         match member(root, &schemas, &token) {
@@ -88,6 +93,20 @@ pub(super) fn enumerated(root: &Value, schemas: &[&Value]) -> Option<Vec<Value>>
         (part.get("type").and_then(Value::as_str) == Some("boolean"))
             .then(|| vec![Value::Bool(true), Value::Bool(false)])
     })
+}
+
+/// Whether a value of one of these types may stand there: not when every type that is named is another.
+pub(super) fn may_be(root: &Value, schemas: &[&Value], types: &[&str]) -> bool {
+    let parts = flatten(root, schemas);
+    let named: Vec<&str> = parts
+        .iter()
+        .filter_map(|part| part.get("type"))
+        .flat_map(|kind| match kind {
+            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+            _ => kind.as_str().into_iter().collect::<Vec<_>>(),
+        })
+        .collect();
+    named.is_empty() || named.iter().any(|kind| types.contains(kind))
 }
 
 /// The members an object must have, as far as every alternative says so.
@@ -193,5 +212,16 @@ mod tests {
         assert_eq!(enumerated(&schema, &found), Some(vec![json!("full"), json!("none")]));
         assert_eq!(enumerated(&schema, &[&json!({"type": "string"})]), None);
         assert_eq!(enumerated(&schema, &[&json!({"type": "boolean"})]), Some(vec![json!(true), json!(false)]));
+    }
+
+    #[test]
+    fn a_type_is_excluded_only_when_others_are_named() {
+        let may = |schema: Value| may_be(&schema, &[&schema], &["string"]);
+        assert!(may(json!({})));
+        assert!(may(json!({"type": "string"})));
+        assert!(may(json!({"type": ["string", "null"]})));
+        assert!(may(json!({"anyOf": [{"type": "integer"}, {"type": "string"}]})));
+        assert!(!may(json!({"type": "integer"})));
+        assert!(!may(json!({"$ref": "#/$defs/n", "$defs": {"n": {"type": ["integer", "null"]}}})));
     }
 }

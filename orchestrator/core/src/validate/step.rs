@@ -1,140 +1,143 @@
-//! One step.
+//! One step in full.
 
 use std::sync::Arc;
 
-use amends_schemas::contract::{Contract, ContractName, is_plain_name};
+use amends_schemas::contract::Contract;
 
+use super::compensation::Amends;
 use super::finding::{Reader, closest};
 use super::input::Target;
+use super::known::{Does, Known};
 use super::mapping::Scope;
 use super::policy::TIMEOUT_MAX;
-use super::tree::{Key, Node, Tree};
-use crate::definition::{DEFAULT_TIMEOUT, OnUnknown, Step, StepKind};
+use super::tree::{Node, Tree};
+use crate::definition::{Action, Call, Compensate, DEFAULT_TIMEOUT, OnUnknown, Step, StepKind};
 use crate::mapping::Mapping;
 
-const MEMBERS: [&str; 9] = ["name", "call", "kind", "when", "input", "compensate", "timeout", "retry", "on_unknown"];
+/// What a call takes.
+const CALL: [&str; 9] = ["name", "call", "kind", "when", "input", "compensate", "timeout", "retry", "on_unknown"];
+
+/// What a wait for a signal takes.
+const AWAIT: [&str; 7] = ["name", "await", "when", "outcomes", "schema", "timeout", "on_timeout"];
+
+/// What a wait for a time takes.
+const SLEEP: [&str; 3] = ["name", "sleep", "when"];
+
+/// What a step that starts one saga takes. What is about many is told apart when it is read.
+const SAGA: [&str; 9] =
+    ["name", "saga", "kind", "when", "input", "compensate", "for_each", "concurrency", "on_failure"];
+
+/// What any step takes.
+const ANY: [&str; 19] = [
+    "name",
+    "call",
+    "await",
+    "sleep",
+    "saga",
+    "parallel",
+    "kind",
+    "when",
+    "input",
+    "compensate",
+    "timeout",
+    "retry",
+    "on_unknown",
+    "outcomes",
+    "schema",
+    "on_timeout",
+    "for_each",
+    "concurrency",
+    "on_failure",
+];
 
 impl Reader<'_> {
-    /// The names of all steps with their contracts, before any step is read in full: whether a step is unknown or merely
-    /// comes later makes another message.
-    pub(super) fn step_names(&mut self, steps: &[Node]) -> Vec<(String, Option<Arc<Contract>>)> {
-        let mut known: Vec<(String, Option<Arc<Contract>>)> = Vec::new();
-        for step in steps {
-            let name = self.step_name(step, &known).unwrap_or_default();
-            let contract = self.step_contract(step);
-            known.push((name, contract));
-        }
-        known
-    }
-
-    fn step_name(&mut self, step: &Node, known: &[(String, Option<Arc<Contract>>)]) -> Option<String> {
-        let Tree::Map(members) = &step.tree else { return None };
-        let Some(node) = find(members, "name") else {
-            return self.report(step.at, "missing_key", "a step needs `name`; write a short word such as `reserve`");
+    /// The step at `scope.earlier` in full. Its name and what it does have been looked at by [`Reader::known`].
+    pub(super) fn step(&mut self, scope: Scope<'_>) -> Option<Step> {
+        let known = &scope.steps[scope.earlier];
+        let (what, takes): (&str, &[&str]) = match &known.does {
+            Some(Does::Call(_)) => ("a step", &CALL),
+            Some(Does::Await(_)) => ("an `await`", &AWAIT),
+            Some(Does::Sleep) => ("a `sleep`", &SLEEP),
+            Some(Does::Saga | Does::ForEach { .. }) => ("a step that starts a saga", &SAGA),
+            None => ("a step", &ANY),
         };
-        let name = self.text(node, "`name`", "a short word such as `reserve`")?;
-        if !is_plain_name(name) {
-            return self.report(
-                node.at,
-                "bad_name",
-                format!("`{name}` cannot name a step; write lower-case letters, digits, `-` and `_`, a letter first, 64 at most"),
-            );
-        }
-        if known.iter().any(|(other, _)| other == name) {
-            return self.report(
-                node.at,
-                "duplicate_step",
-                format!("there is already a step `{name}`; each needs its own name"),
-            );
-        }
-        Some(name.to_owned())
-    }
-
-    fn step_contract(&mut self, step: &Node) -> Option<Arc<Contract>> {
-        let Tree::Map(members) = &step.tree else { return None };
-        let Some(node) = find(members, "call") else {
-            return self.report(
-                step.at,
-                "missing_key",
-                "a step needs `call`; write a contract such as `payment.capture@1`",
-            );
-        };
-        let text = self.text(node, "`call`", "a contract such as `payment.capture@1`")?;
-        let name: ContractName = match text.parse() {
-            Ok(name) => name,
-            Err(error) => return self.report(node.at, "bad_contract_name", error.to_string()),
-        };
-        if let Some(contract) = self.contracts.get(&name) {
-            return Some(Arc::clone(contract));
-        }
-        let versions: Vec<String> = self
-            .contracts
-            .iter()
-            .map(|contract| &contract.contract)
-            .filter(|known| known.context() == name.context() && known.step() == name.step())
-            .map(ToString::to_string)
-            .collect();
-        if let Some(newest) = versions.last() {
-            return self.report(
-                node.at,
-                "unknown_contract_version",
-                format!("there is no {name}; did you mean `{newest}`?"),
-            );
-        }
-        let advice = match self.contracts.closest(text) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "its document belongs under `schemas/contracts/<context>/<step>.v<N>.json`".to_owned(),
-        };
-        self.report(node.at, "unknown_contract", format!("there is no contract {name}; {advice}"))
-    }
-
-    /// A step in full. Its name and contract have been looked at by [`Reader::step_names`].
-    pub(super) fn step(&mut self, node: &Node, scope: Scope<'_>) -> Option<Step> {
-        let members = self.map(node, "a step", &MEMBERS)?;
-        let (name, contract) = &scope.steps[scope.earlier];
-        let document = contract.clone();
-        let contract = contract.as_deref();
-        let kind = self.required(members, "kind", "a step", "`compensable`, `pivot` or `retriable`");
-        let kind = kind.and_then(|node| self.kind(node));
+        let members = self.map(known.node, what, takes)?;
         let when = self.conditions(members.get("when"), scope);
-        let input = match (members.get("input"), contract) {
-            (Some(input), contract) => {
+        let (action, kind, compensate) = match &known.does {
+            Some(Does::Call(contract)) => self.call(known, contract.as_ref(), scope),
+            // What is wrong with it has been said.
+            Some(Does::Await(awaited)) => Some((Action::Await(awaited.clone()?), StepKind::Wait, Compensate::None)),
+            Some(Does::Sleep) => {
+                let sleep = self.sleep(known.node.get("sleep")?, scope);
+                Some((Action::Sleep(sleep?), StepKind::Wait, Compensate::None))
+            }
+            Some(Does::Saga | Does::ForEach { .. }) => self.sagas(known, scope),
+            None => None,
+        }?;
+        Some(Step { name: known.name.as_str().into(), action, kind, when: when?, compensate })
+    }
+
+    fn call(
+        &mut self,
+        known: &Known<'_>,
+        contract: Option<&Arc<Contract>>,
+        scope: Scope<'_>,
+    ) -> Option<(Action, StepKind, Compensate)> {
+        let (node, name) = (known.node, known.name.as_str());
+        let kind = self.kind(known);
+        let input = match node.get("input") {
+            Some(input) => {
                 let mapping = self.mapping(input, scope);
                 if let Some(contract) = contract {
                     self.input_of(input, contract);
                 }
                 mapping
             }
-            (None, contract) => {
+            None => {
                 if let Some(contract) = contract {
                     self.input_of(&Node { at: node.at, tree: Tree::Map(Vec::new()) }, contract);
                 }
                 Some(Mapping::empty())
             }
         };
-        let timeout = match members.get("timeout") {
+        let timeout = match node.get("timeout") {
             Some(node) => self.duration(node, "`timeout`", TIMEOUT_MAX),
             None => Some(DEFAULT_TIMEOUT),
         };
-        let retry = self.step_retry(members.get("retry"), kind);
-        let on_unknown = self.on_unknown(members.get("on_unknown"), name, contract);
+        let retry = self.step_retry(node.get("retry"), kind);
+        let on_unknown = self.on_unknown(node.get("on_unknown"), name, contract.map(Arc::as_ref));
         let compensate = kind.and_then(|kind| {
-            let own = timeout.unwrap_or(DEFAULT_TIMEOUT);
-            self.compensate(node, members.get("compensate"), name, kind, contract, own)
+            let amends = Amends::Call(contract.map(Arc::as_ref), timeout.unwrap_or(DEFAULT_TIMEOUT));
+            self.compensate(node, name, kind, amends)
         });
-        Some(Step {
-            name: name.as_str().into(),
-            call: contract?.contract.clone(),
-            contract: document?,
-            kind: kind?,
-            when: when?,
+        let contract = Arc::clone(contract?);
+        let call = Call {
+            name: contract.contract.clone(),
             input: input?,
-            compensate: compensate?,
-            has_undo: contract?.undo,
+            has_undo: contract.undo,
             timeout: timeout?,
             retry: retry?,
             on_unknown: on_unknown?,
-        })
+            contract,
+        };
+        Some((Action::Call(Box::new(call)), kind?, compensate?))
+    }
+
+    fn sagas(&mut self, known: &Known<'_>, scope: Scope<'_>) -> Option<(Action, StepKind, Compensate)> {
+        let children = self.children(known.node, scope);
+        let kind = match (self.kind(known), known.node.get("kind")) {
+            (Some(StepKind::Pivot), Some(node)) => {
+                let message = format!(
+                    "`{}` starts a saga, which may yet be cancelled itself and is no point of no return; make it \
+                     `compensable`, or `retriable` behind the pivot",
+                    known.name
+                );
+                self.report(node.at, "saga_not_pivot", message)
+            }
+            (kind, _) => kind,
+        };
+        let compensate = kind.and_then(|kind| self.compensate(known.node, &known.name, kind, Amends::Children));
+        Some((Action::Children(Box::new(children?)), kind?, compensate?))
     }
 
     fn input_of(&mut self, node: &Node, contract: &Contract) {
@@ -142,12 +145,24 @@ impl Reader<'_> {
         self.check_input(node, Target { taker: &taker, root: &contract.input }, &[&contract.input]);
     }
 
-    fn kind(&mut self, node: &Node) -> Option<StepKind> {
+    fn kind(&mut self, known: &Known<'_>) -> Option<StepKind> {
         const WRITE: &str =
             "`compensable` (can be undone), `pivot` (the point of no return) or `retriable` (succeeds in the end)";
+        let Some(node) = known.node.get("kind") else {
+            let message = "a step needs `kind`; write `compensable`, `pivot` or `retriable`";
+            return self.report(known.node.at, "missing_key", message);
+        };
         match self.text(node, "`kind`", WRITE)? {
             "compensable" => Some(StepKind::Compensable),
-            "pivot" => Some(StepKind::Pivot),
+            "pivot" if known.branches.is_empty() => Some(StepKind::Pivot),
+            "pivot" => self.report(
+                node.at,
+                "pivot_in_parallel",
+                format!(
+                    "`{}` is a pivot within `parallel`, where other branches may still fail; move it behind the `parallel`",
+                    known.name
+                ),
+            ),
             "retriable" => Some(StepKind::Retriable),
             other => self.unknown_word(node, "kind", other, &["compensable", "pivot", "retriable"], WRITE),
         }
@@ -179,15 +194,19 @@ impl Reader<'_> {
         }
     }
 
-    fn unknown_word<T>(&mut self, node: &Node, what: &str, word: &str, known: &[&str], write: &str) -> Option<T> {
+    /// A word that is none of those there are.
+    pub(super) fn unknown_word<T>(
+        &mut self,
+        node: &Node,
+        what: &str,
+        word: &str,
+        known: &[&str],
+        write: &str,
+    ) -> Option<T> {
         let advice = match closest(word, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("write {write}"),
         };
         self.report(node.at, "unknown_word", format!("`{what}` is `{word}`, which it cannot be; {advice}"))
     }
-}
-
-fn find<'n>(members: &'n [(Key, Node)], name: &str) -> Option<&'n Node> {
-    members.iter().find(|(key, _)| key.text == name).map(|(_, node)| node)
 }

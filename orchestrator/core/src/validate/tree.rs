@@ -62,6 +62,14 @@ impl Node {
         })
     }
 
+    /// The member of this name, of a map.
+    pub(super) fn get(&self, name: &str) -> Option<&Node> {
+        match &self.tree {
+            Tree::Map(members) => members.iter().find(|(key, _)| key.text == name).map(|(_, node)| node),
+            Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::List(_) => None,
+        }
+    }
+
     /// The same without places, as JSON.
     pub(super) fn value(&self) -> Value {
         match &self.tree {

@@ -3,13 +3,16 @@
 //! A line is `[TIME] INPUT => FACTS`; times count from the start of the saga and stay until the next one. `-` is no fact.
 //! After every line the saga is also replayed from its facts, and effects are compared with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use amends_core::decide::{Decision, Effect, Input, command_of, decide, next_wakeup, resume, start};
-use amends_core::definition::Definition;
+use amends_core::decide::{
+    Decision, Effect, Input, Start, child_cancel, child_ended, child_request, command_of, decide, next_wakeup, resume,
+    start,
+};
+use amends_core::definition::{Definition, Node};
 use amends_core::event::{DoubtCause, Event, Fact};
 use amends_core::evolve::{begin, evolve};
 use amends_core::preview::preview;
@@ -19,27 +22,34 @@ use amends_core::validate::parse;
 use amends_core::view::waiting_for;
 use amends_schemas::command::{Operation, StepError, StepResult};
 use amends_schemas::contract::ContractRegistry;
+use amends_schemas::family::{ChildEnded, ParentLink};
 use amends_schemas::ids::SagaId;
 use amends_schemas::operate::{OperateSaga, OperatorAct, Resolution};
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::Cancellation;
+use amends_schemas::saga::{Cancellation, SagaStatus};
+use amends_schemas::signal::{SignalEffect, SignalSaga};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Contracts for tests: `t.seat@1` with outcomes and an undo, `t.pay@1` with undo and probe, `t.read@1` with a probe but no
-/// undo, `t.plain@1` with an undo, `t.last@1` with neither.
+/// undo, `t.plain@1` with an undo, `t.last@1` with neither; `t.few@1` and `t.fewer@1` as `t.pay@1` and `t.last@1`, but limited;
+/// `t.strict@1` with an undo, and an input that must have a number `seat`.
 pub fn contracts() -> ContractRegistry {
     let mut registry = ContractRegistry::empty();
-    for (name, outcomes, undo, probe) in [
-        ("t.seat@1", r#"["paid","free","waitlisted"]"#, true, false),
-        ("t.pay@1", "[]", true, true),
-        ("t.read@1", "[]", false, true),
-        ("t.plain@1", "[]", true, false),
-        ("t.last@1", "[]", false, false),
+    let strict = r#"{"type":"object","required":["seat"],"properties":{"seat":{"type":"integer"}}}"#;
+    for (name, outcomes, undo, probe, limits, input) in [
+        ("t.seat@1", r#"["paid","free","waitlisted"]"#, true, false, "null", "{}"),
+        ("t.pay@1", "[]", true, true, "null", "{}"),
+        ("t.read@1", "[]", false, true, "null", "{}"),
+        ("t.plain@1", "[]", true, false, "null", "{}"),
+        ("t.last@1", "[]", false, false, "null", "{}"),
+        ("t.few@1", "[]", true, true, r#"{"concurrency":1}"#, "{}"),
+        ("t.fewer@1", "[]", false, false, r#"{"per_second":1}"#, "{}"),
+        ("t.strict@1", "[]", true, false, "null", strict),
     ] {
         let document = format!(
-            r#"{{"contract":"{name}","title":"t","outcomes":{outcomes},"undo":{undo},"probe":{probe},"input":{{}},"output":{{}}}}"#
+            r#"{{"contract":"{name}","title":"t","outcomes":{outcomes},"undo":{undo},"probe":{probe},"limits":{limits},"input":{input},"output":{{}}}}"#
         );
         registry.add(name, &document).expect("valid");
     }
@@ -114,14 +124,47 @@ pub struct Run {
     pub state: SagaState,
     pub events: Vec<Event>,
     pub now: DateTime<Utc>,
+    /// Every id under which a child was started, in order.
+    pub children: BTreeMap<(usize, u32), Vec<SagaId>>,
+    /// The children whose ends have not been told.
+    pub at_work: BTreeSet<(usize, u32)>,
+    /// The steps that were last put in a queue.
+    pub queued: Vec<String>,
+}
+
+/// A saga that waits for the end of the one under test.
+pub fn parent() -> ParentLink {
+    let saga_id = "0193a1de-7d41-7cc1-9b5e-0242ac12000a".parse().expect("a uuid");
+    ParentLink { saga_id, step: "kids".to_owned(), child: 0, operation: Operation::Do }
 }
 
 /// Runs a script; its first line is `start`.
+#[track_caller]
 pub fn check(yaml: &str, script: &str) -> Run {
+    check_with(yaml, Start { input: json!({"policy": "full"}), ..Start::default() }, script)
+}
+
+/// The same with another input.
+#[track_caller]
+pub fn check_given(yaml: &str, input: Value, script: &str) -> Run {
+    check_with(yaml, Start { input, ..Start::default() }, script)
+}
+
+/// The same of a saga that is started so.
+#[track_caller]
+pub fn check_with(yaml: &str, given: Start, script: &str) -> Run {
     let definition = definition(yaml);
-    let input = json!({"policy": "full"});
-    let (state, decision) = start(&definition, saga_id(), input, BTreeSet::from(["tag".to_owned()]), epoch());
-    let mut run = Run { definition, state, events: decision.events.clone(), now: epoch() };
+    let (state, decision) =
+        start(&definition, saga_id(), Start { tags: BTreeSet::from(["tag".to_owned()]), ..given }, epoch());
+    let mut run = Run {
+        definition,
+        state,
+        events: decision.events.clone(),
+        now: epoch(),
+        children: BTreeMap::new(),
+        at_work: BTreeSet::new(),
+        queued: Vec::new(),
+    };
     for (number, line) in script.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -129,13 +172,19 @@ pub fn check(yaml: &str, script: &str) -> Run {
         }
         let (when, then) = line.split_once("=>").unwrap_or_else(|| panic!("line {number}: no `=>` in {line}"));
         let have = run.answer(when.trim(), &decision);
-        assert_eq!(have, then.trim(), "line {number} of the script: {}\n{:#?}", when.trim(), run.state);
+        let phases: Vec<&Phase> = run.state.steps.iter().map(|step| &step.phase).collect();
+        assert_eq!(have, then.trim(), "line {number} of the script: {}\n{phases:?}", when.trim());
         run.check_replay();
     }
     run
 }
 
 impl Run {
+    /// Takes one input, as text, and tells what follows.
+    pub fn give(&mut self, when: &str) -> String {
+        self.answer(when, &Decision::default())
+    }
+
     fn answer(&mut self, when: &str, started: &Decision) -> String {
         let mut words: Vec<&str> = when.split_whitespace().collect();
         if let Some(at) = words.first().and_then(|word| seconds(word)) {
@@ -151,9 +200,12 @@ impl Run {
             ["command", step] => self.command(step),
             ["recover"] => self.resumed(),
             ["preview"] => self.preview(),
+            ["request", step, child] => self.request(step, child),
+            ["tell"] => self.tell(),
             _ => {
                 let wake_before = next_wakeup(&self.state);
-                let decision = decide(&self.definition, &mut self.state, input(&words), self.now);
+                let input = self.input(&words);
+                let decision = decide(&self.definition, &mut self.state, input, self.now);
                 self.events.extend(decision.events.iter().cloned());
                 let woken = decision.effects.iter().any(|effect| matches!(effect, Effect::WakeAt { .. }));
                 let wake = next_wakeup(&self.state);
@@ -164,7 +216,8 @@ impl Run {
     }
 
     /// A decision as text. Its effects follow from its facts, which is checked here once for all scripts.
-    fn told(&self, decision: &Decision) -> String {
+    fn told(&mut self, decision: &Decision) -> String {
+        self.take_children(decision);
         let mut facts: Vec<String> = decision.events.iter().map(|event| self.fact(&event.fact)).collect();
         let dispatched = |event: &&Event| matches!(event.fact, Fact::StepDispatched { .. });
         let asked = |event: &&Event| matches!(event.fact, Fact::ForwardCancellationDispatched { .. });
@@ -175,6 +228,33 @@ impl Run {
             decision.effects.iter().filter(dispatches).count()
         );
         assert_eq!(decision.events.iter().filter(asked).count(), decision.effects.iter().filter(forwards).count());
+        let queued = |event: &&Event| match event.fact {
+            Fact::StepQueued { step, .. } => matches!(self.state.steps[step].phase, Phase::Queued { .. }),
+            _ => false,
+        };
+        let resumed = |event: &Event| matches!(event.fact, Fact::SagaResumed { .. });
+        let queues: Vec<&Effect> =
+            decision.effects.iter().filter(|effect| matches!(effect, Effect::Queue { .. })).collect();
+        if !decision.events.iter().any(resumed) {
+            assert_eq!(decision.events.iter().filter(queued).count(), queues.len());
+        }
+        assert!(queues.iter().enumerate().all(|(at, queue)| !queues[..at].contains(queue)), "queued once");
+        let name = |effect: &&Effect| match effect {
+            Effect::Queue { step } => Some(self.definition.steps[*step].name.to_string()),
+            _ => None,
+        };
+        self.queued = queues.iter().filter_map(name).collect();
+        let ended = decision.events.iter().any(|event| event.fact.is_end());
+        let tells = decision.effects.contains(&Effect::TellParent);
+        assert_eq!(tells, ended && self.state.parent.is_some(), "the parent is told of the end");
+        match &decision.signalled {
+            None => {}
+            Some(Ok(receipt)) => facts.push(match receipt.effect {
+                SignalEffect::Taken => format!("told taken@{}", receipt.sequence),
+                SignalEffect::Kept => format!("told kept@{}", receipt.sequence),
+            }),
+            Some(Err(problem)) => facts.push(format!("told {}", problem.code)),
+        }
         match &decision.operated {
             None => {}
             Some(Ok(operated)) => facts.push(format!("told {}@{}", operated.verb.as_str(), operated.sequence)),
@@ -195,6 +275,39 @@ impl Run {
         match fact {
             Fact::SagaStarted { .. } => "started".to_owned(),
             Fact::StepSkipped { .. } => format!("{name} skipped"),
+            Fact::StartTimeReached {} => "start reached".to_owned(),
+            Fact::StepQueued { operation, .. } => format!("{name} {operation} queued"),
+            Fact::WaitStarted { until: Some(until), .. } => format!("{name} waits till {}", since_epoch(*until)),
+            Fact::WaitStarted { until: None, .. } => format!("{name} waits"),
+            Fact::SignalReceived { signal, outcome, taken, .. } => {
+                let outcome = outcome.as_ref().map(|outcome| format!(":{outcome}")).unwrap_or_default();
+                format!("signal {signal}{outcome} {}", if *taken { "taken" } else { "kept" })
+            }
+            Fact::ChildrenStarted { total, .. } => format!("{name} has {total}"),
+            Fact::ChildrenDispatched { operation: Operation::Undo, children, .. } => {
+                format!("{name} cancels {}", numbers(children))
+            }
+            Fact::ChildrenDispatched { children, .. } => format!("{name} starts {}", numbers(children)),
+            Fact::ChildEnded { child, operation: Operation::Undo, error, .. } => match error {
+                None => format!("{name}/{child} undone"),
+                Some(error) => format!("{name}/{child} not undone {}", error.code),
+            },
+            Fact::ChildEnded { child, error, .. } => match error {
+                None => format!("{name}/{child} ok"),
+                Some(error) => format!("{name}/{child} failed {}", error.code),
+            },
+            Fact::ChildrenHalted { cancelled, .. } => {
+                format!("{name} halted{}", if *cancelled { " and cancelled" } else { "" })
+            }
+            Fact::StepInterrupted { error, .. } => format!("{name} interrupted {}", error.code),
+            Fact::CancellationAdopted { .. } => "cancel adopted".to_owned(),
+            Fact::ParentTold {} => "parent told".to_owned(),
+            Fact::InputEdited { .. } => format!("{name} input edited"),
+            Fact::RewindOrdered { .. } => format!("{name} ordered back"),
+            Fact::Rewound { steps } => {
+                let names: Vec<&str> = steps.iter().map(|step| &*self.definition.steps[*step].name).collect();
+                format!("rewound {}", names.join(","))
+            }
             Fact::StepDispatched { operation, attempt, timeout_at, .. } => {
                 format!("{name} {operation}#{attempt} till {}", since_epoch(*timeout_at))
             }
@@ -232,8 +345,8 @@ impl Run {
             Fact::SagaCompensated { reason } => format!("compensated {}", reason.as_str()),
             Fact::SagaPaused { .. } => "paused".to_owned(),
             Fact::SagaResumed { .. } => "resumed".to_owned(),
-            Fact::RetryOrdered { operation, in_doubt, .. } => {
-                format!("{name} {operation} ordered{}", doubt(in_doubt))
+            Fact::RetryOrdered { operation, in_doubt, anew, .. } => {
+                format!("{name} {operation} ordered{}{}", if *anew { " anew" } else { "" }, doubt(in_doubt))
             }
             Fact::StepPassedOver { operation, .. } => format!("{name} {operation} passed over"),
             Fact::StepResolved { operation, succeeded, .. } => {
@@ -247,6 +360,13 @@ impl Run {
         let index = self.definition.step_index(step).expect("a step of the definition");
         let Some(command) = command_of(&self.definition, &self.state, index, "reply") else { return "-".to_owned() };
         let mut text = format!("{}#{} {} {}", command.operation, command.attempt, command.contract, command.input);
+        // The key of the first round is that of every saga so far.
+        let key = command.key.strip_prefix(&format!("{}/{step}", saga_id())).expect("names saga and step");
+        let (round, operation) = key.split_once('/').expect("names the operation");
+        assert_eq!(operation == "undo", command.operation == Operation::Undo);
+        if !round.is_empty() {
+            write!(text, " {round}").expect("writes to a text");
+        }
         if let Some(output) = command.output {
             write!(text, " of {output}").expect("writes to a text");
         }
@@ -277,9 +397,89 @@ impl Run {
         let told = effects.iter().map(|effect| match effect {
             Effect::Dispatch { step } => format!("dispatch {}", self.definition.steps[*step].name),
             Effect::StartForward { request } => format!("start {} {}", request.definition, request.input),
+            Effect::Queue { step } => format!("queue {}", self.definition.steps[*step].name),
+            Effect::StartChildren { step, children } => {
+                format!("start {} {}", self.definition.steps[*step].name, numbers(children))
+            }
+            Effect::CancelChildren { step, children } => {
+                format!("cancel {} {}", self.definition.steps[*step].name, numbers(children))
+            }
+            Effect::TellParent => "tell parent".to_owned(),
             Effect::WakeAt { at } => format!("wake {}", since_epoch(*at)),
         });
         told.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Effects on children follow from facts; nobody at work is forgotten.
+    fn take_children(&mut self, decision: &Decision) {
+        let mut started = Vec::new();
+        let mut cancelled = Vec::new();
+        for effect in &decision.effects {
+            match effect {
+                Effect::StartChildren { step, children } => {
+                    started.extend(children.iter().map(|child| (*step, *child)))
+                }
+                Effect::CancelChildren { step, children } => {
+                    cancelled.extend(children.iter().map(|child| (*step, *child)));
+                }
+                Effect::Dispatch { .. }
+                | Effect::Queue { .. }
+                | Effect::TellParent
+                | Effect::StartForward { .. }
+                | Effect::WakeAt { .. } => {}
+            }
+        }
+        let mut wanted = (Vec::new(), Vec::new());
+        for event in &decision.events {
+            match &event.fact {
+                Fact::ChildrenDispatched { step, operation, children } => {
+                    let children = children.iter().map(|child| (*step, *child));
+                    if *operation == Operation::Undo { wanted.1.extend(children) } else { wanted.0.extend(children) }
+                }
+                Fact::ChildrenHalted { step, cancelled: true } => {
+                    wanted.1.extend(self.at_work.iter().filter(|(of, _)| of == step));
+                }
+                Fact::ChildEnded { step, child, operation: Operation::Do, .. } => {
+                    self.at_work.remove(&(*step, *child));
+                    wanted.1.retain(|cancelled| *cancelled != (*step, *child));
+                }
+                _ => {}
+            }
+        }
+        assert_eq!((&started, &cancelled), (&wanted.0, &wanted.1), "{:#?}", decision.events);
+        for (step, child) in started {
+            self.at_work.insert((step, child));
+            let request = child_request(&self.definition, &self.state, step, child).expect("a request");
+            let ids = self.children.entry((step, child)).or_default();
+            assert!(!ids.contains(&request.saga_id), "a child that is started anew is another saga");
+            ids.push(request.saga_id);
+        }
+        for (step, child) in cancelled {
+            let cancel = child_cancel(&self.definition, &self.state, step, child).expect("a request");
+            assert_eq!(Some(&cancel.saga_id), self.children[&(step, child)].last());
+            assert_eq!(cancel.parent.map(|parent| parent.operation), Some(Operation::Undo));
+        }
+    }
+
+    /// What starts a child.
+    fn request(&self, step: &str, child: &str) -> String {
+        let index = self.definition.step_index(step).expect("a step of the definition");
+        let child: u32 = child.parse().expect("a number");
+        let Some(request) = child_request(&self.definition, &self.state, index, child) else { return "-".to_owned() };
+        let parent = request.parent.expect("it has a parent");
+        assert_eq!((parent.saga_id, &*parent.step, parent.child), (saga_id(), step, child));
+        let version = request.version.map(|version| format!("@{version}")).unwrap_or_default();
+        format!("{}{version} {}", request.definition, request.input)
+    }
+
+    /// What the parent is told.
+    fn tell(&self) -> String {
+        let Some(told) = child_ended(&self.definition, &self.state) else { return "-".to_owned() };
+        assert_eq!((&told.parent, told.saga_id), (&parent(), saga_id()));
+        match told.error {
+            None => format!("{} {}", told.status.as_str(), told.output),
+            Some(error) => format!("{} {}: {}", told.status.as_str(), error.code, error.message),
+        }
     }
 
     /// The facts alone make the same saga, and the same again after a trip through JSON.
@@ -287,12 +487,78 @@ impl Run {
         let mut replayed = begin(&self.definition, saga_id(), &self.events[0]).expect("begins with SagaStarted");
         for event in &self.events[1..] {
             let written = serde_json::to_string(event).expect("writes");
-            evolve(&mut replayed, &serde_json::from_str(&written).expect("reads"));
+            let read: Event = serde_json::from_str(&written).expect("reads");
+            // As the journal holds it.
+            let packed = rmp_serde::to_vec_named(event).expect("writes");
+            assert_eq!(rmp_serde::from_slice::<Event>(&packed).expect("reads"), read);
+            evolve(&mut replayed, &read);
         }
+        let packed = rmp_serde::to_vec_named(&self.state).expect("writes");
+        assert_eq!(rmp_serde::from_slice::<SagaState>(&packed).expect("reads"), self.state);
         assert_eq!(replayed, self.state);
         assert_eq!(self.state.event_count, self.events.len() as u64);
         let in_flight = self.state.steps.iter().filter(|step| matches!(step.phase, Phase::InFlight { .. })).count();
-        assert!(in_flight <= 1, "steps go one at a time");
+        let branches = self.definition.flow.iter().any(|node| matches!(node, Node::Parallel(_)));
+        assert!(in_flight <= 1 || branches, "steps go one at a time");
+    }
+
+    fn input(&self, words: &[&str]) -> Input {
+        match words {
+            ["child", step, child, how @ ..] => self.child(step, child, Operation::Do, how),
+            ["undone", step, child, how @ ..] => self.child(step, child, Operation::Undo, how),
+            ["refused", step, child, operation, code] => Input::ChildRefused {
+                step: self.definition.step_index(step).expect("a step of the definition"),
+                child: child.parse().expect("a number"),
+                operation: if *operation == "undo" { Operation::Undo } else { Operation::Do },
+                problem: match *code {
+                    "unavailable" => Problem::unavailable("no_owner", "later"),
+                    code => Problem::conflict(code, "no"),
+                },
+            },
+            ["admitted", step] => {
+                Input::Admitted { step: self.definition.step_index(step).expect("a step of the definition") }
+            }
+            ["parent", "told"] => Input::ParentTold,
+            ["parent", "cancels"] => Input::Cancel {
+                by: "parent".to_owned(),
+                reason: "its parent failed".to_owned(),
+                parent: Some(ParentLink { operation: Operation::Undo, ..parent() }),
+            },
+            words => input(words),
+        }
+    }
+
+    /// `child STEP CHILD[~START] [STATUS]`, the end of a child, or of the saga that cancels it.
+    fn child(&self, step: &str, child: &str, operation: Operation, how: &[&str]) -> Input {
+        let index = self.definition.step_index(step).expect("a step of the definition");
+        let (child, start) = match child.split_once('~') {
+            Some((child, start)) => (child, Some(start.parse::<usize>().expect("a number"))),
+            None => (child, None),
+        };
+        let child: u32 = child.parse().expect("a number");
+        let ids = &self.children[&(index, child)];
+        let id = ids[start.unwrap_or(ids.len() - 1)];
+        let status = match how {
+            [] => SagaStatus::Completed,
+            ["compensated"] => SagaStatus::Compensated,
+            ["terminated"] => SagaStatus::Terminated,
+            other => panic!("no end {other:?}"),
+        };
+        Input::ChildEnded(ChildEnded {
+            parent: ParentLink { saga_id: saga_id(), step: step.to_owned(), child, operation },
+            saga_id: if operation == Operation::Undo { id.forward_cancellation() } else { id },
+            status,
+            output: json!({"of": child}),
+            error: None,
+        })
+    }
+}
+
+/// `0,1,2`, or `0..99` of many.
+fn numbers(numbers: &[u32]) -> String {
+    match numbers {
+        [first, .., last] if numbers.len() > 9 => format!("{first}..{last}"),
+        numbers => numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
     }
 }
 
@@ -300,8 +566,11 @@ fn input(words: &[&str]) -> Input {
     let error = |code: &str| StepError::new(code, "a test's");
     match words {
         ["tick"] => Input::TimeReached,
-        ["pause" | "resume" | "retry" | "skip" | "resolve" | "terminate", ..] => Input::Operate(operation(words)),
-        ["cancel"] => Input::Cancel { by: "ann".to_owned(), reason: "second thoughts".to_owned() },
+        ["pause" | "resume" | "retry" | "retry-from" | "edit-input" | "skip" | "resolve" | "terminate", ..] => {
+            Input::Operate(operation(words))
+        }
+        ["signal", name, rest @ ..] => Input::Signal(signal(name, rest)),
+        ["cancel"] => Input::Cancel { by: "ann".to_owned(), reason: "second thoughts".to_owned(), parent: None },
         ["forwarded", "ok"] => Input::ForwardCancellationAnswered { result: Ok(()) },
         ["forwarded", "refused"] => {
             Input::ForwardCancellationAnswered { result: Err(Problem::invalid("invalid_input", "no")) }
@@ -339,13 +608,27 @@ fn input(words: &[&str]) -> Input {
     }
 }
 
-/// `VERB [STEP] [as succeeded|failed] [outcome O] [output] [forced] [id N] [mute]`
+/// `signal NAME [OUTCOME] [id N] [data JSON]`
+fn signal(name: &str, rest: &[&str]) -> SignalSaga {
+    let after = |word: &str| rest.iter().position(|found| *found == word).and_then(|at| rest.get(at + 1));
+    let outcome = rest.first().filter(|word| !matches!(**word, "id" | "data")).map(|word| (*word).to_owned());
+    SignalSaga {
+        saga_id: saga_id(),
+        signal: name.to_owned(),
+        signal_id: Uuid::from_u128(after("id").map_or(1, |id| id.parse().expect("a number"))),
+        outcome,
+        data: after("data").map_or(Value::Null, |data| serde_json::from_str(data).expect("JSON")),
+        by: "ann".to_owned(),
+    }
+}
+
+/// `edit-input [STEP] JSON`, `VERB [STEP] [as succeeded|failed] [outcome O] [output] [forced] [id N] [mute]`
 fn operation(words: &[&str]) -> OperateSaga {
     static NEXT: AtomicU64 = AtomicU64::new(1_000);
     let after = |word: &str| words.iter().position(|found| *found == word).and_then(|at| words.get(at + 1));
     let has = |word: &str| words.contains(&word);
-    let step =
-        words.get(1).filter(|word| !matches!(**word, "as" | "id" | "forced" | "mute")).map(|word| (*word).to_owned());
+    let step = words.get(1).filter(|word| !matches!(**word, "as" | "id" | "forced" | "mute") && !word.starts_with('{'));
+    let step = step.map(|word| (*word).to_owned());
     let id = match after("id") {
         Some(id) => id.parse().expect("a number"),
         None => u128::from(NEXT.fetch_add(1, Ordering::Relaxed)),
@@ -354,6 +637,11 @@ fn operation(words: &[&str]) -> OperateSaga {
         "pause" => OperatorAct::Pause,
         "resume" => OperatorAct::Resume,
         "retry" => OperatorAct::Retry { step },
+        "retry-from" => OperatorAct::RetryFrom { step: step.expect("a step") },
+        "edit-input" => {
+            let input = words.iter().find(|word| word.starts_with('{')).expect("an input");
+            OperatorAct::EditInput { step, input: serde_json::from_str(input).expect("JSON") }
+        }
         "skip" => OperatorAct::Skip { step },
         "terminate" => OperatorAct::Terminate { force: has("forced") },
         "resolve" if has("failed") => OperatorAct::Resolve { step, resolution: Resolution::Failed { error: None } },

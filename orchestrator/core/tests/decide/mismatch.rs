@@ -19,12 +19,14 @@ fn another_definition_decides_nothing() {
         Input::TimeReached,
         Input::Reply { step: "d".to_owned(), operation: Operation::Do, attempt: 1, result },
         Input::ForwardCancellationAnswered { result: Ok(()) },
+        Input::Admitted { step: 0 },
+        Input::ParentTold,
     ];
     for input in inputs {
         let decision = decide(&other, &mut state, input, epoch());
         assert_eq!(decision, Default::default());
     }
-    let cancel = Input::Cancel { by: String::new(), reason: String::new() };
+    let cancel = Input::Cancel { by: String::new(), reason: String::new(), parent: None };
     let refused = decide(&other, &mut state, cancel, epoch()).cancellation;
     assert_eq!(refused.and_then(Result::err).map(|problem| problem.code), Some("definition_mismatch".to_owned()));
     assert_eq!(state, run.state);

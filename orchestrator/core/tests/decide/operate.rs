@@ -236,7 +236,7 @@ fn a_stuck_step_behind_the_pivot_is_tried_again_or_passed_over() {
     let run = check(PAID, &format!("{BEHIND}
         1s confirm do#1 failed gone => confirm stuck on do gone
         cancel => cancel requested forward; told forward
-        2s retry => confirm do ordered; confirm do#2 till 7s; told retry@9
+        2s retry => confirm do ordered anew; confirm do#2 till 7s; told retry@9
         waiting => step `confirm`: sent to its workers at 2026-01-02T10:00:02Z and not answered yet, attempt 2, times out at 2026-01-02T10:00:07Z
         3s confirm do#2 retry busy => confirm do again at 4s
         4s tick => confirm do#3 till 9s

@@ -6,17 +6,17 @@ use amends_core::decide::{Effect, command_of, resume};
 use amends_core::definition::Definition;
 use amends_core::preview::preview;
 use amends_core::state::SagaState;
-use amends_core::view::{history_entry, view};
-use amends_schemas::ids::{PartitionId, SagaId};
-use amends_schemas::problem::{Problem, ProblemKind};
-use amends_schemas::saga::{HistoryEntry, SagaView};
-use chrono::{DateTime, Utc};
+use amends_core::view::view;
+use amends_schemas::ids::SagaId;
+use amends_schemas::problem::Problem;
+use amends_schemas::saga::SagaView;
 
-use super::decide::{definition_missing, record_unread};
+use super::decide::definition_missing;
 use super::round::After;
 use super::run::Partition;
-use crate::dispatcher::Job;
-use crate::ports::{JournalEntry, Store, StoreError};
+use crate::dispatcher::Attempt;
+use crate::errand::ErrandName;
+use crate::ports::JournalEntry;
 
 impl Partition {
     /// Notes what the committed record changed.
@@ -48,10 +48,10 @@ impl Partition {
         match after {
             After::Effects { saga_id, effects, traceparent } => self.execute(saga_id, effects, traceparent.as_ref()),
             After::View { saga_id, respond } => respond(self.view(saga_id)),
-            After::History { saga_id, respond } => match self.history(saga_id) {
-                Ok(history) => _ = tokio::spawn(async move { respond(history.read().await) }),
-                Err(problem) => respond(Err(problem)),
-            },
+            After::History { query, respond } => self.answer_history(query, respond),
+            After::Signalled { result, respond } => respond(result),
+            After::Gates { saga_id } => self.tell_gates(saga_id),
+            After::Turn { saga_id, step } => self.turn_decided(saga_id, step),
             After::Cancelled { result, respond } => respond(result),
             After::Operated { result, respond } => respond(result),
             After::Preview { saga_id, at, respond } => {
@@ -65,9 +65,20 @@ impl Partition {
         for effect in effects {
             match effect {
                 Effect::Dispatch { step } => self.dispatch(saga_id, step, traceparent),
-                Effect::StartForward { request } => {
-                    self.send(Job::Forward { cancelled: saga_id, request, traceparent: traceparent.cloned() });
+                // The gates are told of every step of the saga once the round is committed.
+                Effect::Queue { .. } => {}
+                Effect::StartChildren { step, children } => {
+                    for child in children {
+                        self.send_errand(saga_id, ErrandName::StartChild { step, child }, traceparent);
+                    }
                 }
+                Effect::CancelChildren { step, children } => {
+                    for child in children {
+                        self.send_errand(saga_id, ErrandName::CancelChild { step, child }, traceparent);
+                    }
+                }
+                Effect::TellParent => self.send_errand(saga_id, ErrandName::TellParent, traceparent),
+                Effect::StartForward { request } => self.start_forward(saga_id, request, traceparent),
                 Effect::WakeAt { at } => self.arm(saga_id, at),
             }
         }
@@ -79,24 +90,25 @@ impl Partition {
         // None when a later input of the same round has already moved the step on.
         if let Some(command) = command_of(definition, &entry.state, step, &self.reply_to) {
             let dispatch = Arc::clone(&self.dispatch_id);
-            self.send(Job::Command { command, dispatch, traceparent: traceparent.cloned() });
+            let attempt = Attempt { command, dispatch, traceparent: traceparent.cloned() };
+            if self.lanes.attempts.send(attempt).is_err() {
+                tracing::error!(partition = %self.partition, "the dispatcher has ended before its partition");
+            }
         }
     }
 
-    fn send(&self, job: Job) {
-        if self.jobs.send(job).is_err() {
-            tracing::error!(partition = %self.partition, "the dispatcher has ended before its partition");
-        }
-    }
-
-    /// Does again what every saga has under way: after a takeover with its timers, and when a stream was lost.
+    /// Does again what every saga has under way, with its timers: after a takeover.
     pub(super) fn resume_all(&mut self) {
+        self.resume_some(|_| true);
+    }
+
+    fn resume_some(&mut self, which: impl Fn(&Effect) -> bool) {
         let resumed: Vec<(SagaId, Vec<Effect>, Option<Arc<str>>)> = self
             .memory
             .iter()
             .filter_map(|(saga_id, entry)| {
                 let definition = entry.definition.as_ref()?;
-                let effects = resume(definition, &entry.state);
+                let effects: Vec<Effect> = resume(definition, &entry.state).into_iter().filter(&which).collect();
                 (!effects.is_empty()).then(|| (*saga_id, effects, entry.traceparent.clone()))
             })
             .collect();
@@ -111,7 +123,8 @@ impl Partition {
         self.dispatch_id = format!("e{}.{}", self.epoch, self.sweeps).into();
         tracing::info!(partition = %self.partition, dispatch = %self.dispatch_id,
             "dispatching everything in flight again");
-        self.resume_all();
+        // Only commands travel through streams.
+        self.resume_some(|effect| matches!(effect, Effect::Dispatch { .. }));
     }
 
     fn view(&self, saga_id: SagaId) -> Result<SagaView, Problem> {
@@ -126,71 +139,4 @@ impl Partition {
         let definition = entry.definition.as_deref().ok_or_else(|| definition_missing(entry))?;
         Ok((definition, &entry.state))
     }
-
-    fn history(&self, saga_id: SagaId) -> Result<History, Problem> {
-        let entry = self
-            .memory
-            .get(saga_id)
-            .ok_or_else(|| Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")))?;
-        let definition = entry.definition.as_ref().ok_or_else(|| definition_missing(entry))?;
-        let (fact_count, facts_max) = (entry.state.event_count, self.settings.history_facts_max);
-        if fact_count > facts_max as u64 {
-            return Err(too_long(fact_count));
-        }
-        Ok(History {
-            store: Arc::clone(&self.store),
-            partition: self.partition,
-            saga_id,
-            definition: Arc::clone(definition),
-            positions: entry.positions.clone(),
-            fact_count,
-            created_at: entry.state.created_at,
-            facts_max,
-        })
-    }
-}
-
-/// Reads one saga's facts back.
-struct History {
-    store: Arc<dyn Store>,
-    partition: PartitionId,
-    saga_id: SagaId,
-    definition: Arc<Definition>,
-    positions: Vec<u64>,
-    fact_count: u64,
-    created_at: DateTime<Utc>,
-    facts_max: usize,
-}
-
-impl History {
-    async fn read(self) -> Result<Vec<HistoryEntry>, Problem> {
-        let Self { partition, saga_id, positions, facts_max, .. } = &self;
-        let events = match self.store.retention().history(*partition, *saga_id, positions, *facts_max).await {
-            Ok(events) => events,
-            Err(StoreError::Unread(saga)) => return Err(record_unread(&saga)),
-            Err(error) => {
-                tracing::warn!(saga.id = %saga_id, %error, "a history cannot be read");
-                return Err(Problem::unavailable("store_unavailable", "the database cannot answer"));
-            }
-        };
-        let trimmed = self.fact_count.saturating_sub(events.len() as u64);
-        let mut facts = Vec::with_capacity(events.len() + 1);
-        if trimmed > 0 {
-            facts.push(history_trimmed(trimmed, self.created_at));
-        }
-        facts.extend(
-            (trimmed + 1..).zip(&events).map(|(sequence, event)| history_entry(&self.definition, sequence, event)),
-        );
-        Ok(facts)
-    }
-}
-
-/// Stands for facts that are past keeping: the first `count` of them.
-fn history_trimmed(count: u64, at: DateTime<Utc>) -> HistoryEntry {
-    let data = serde_json::json!({"count": count});
-    HistoryEntry { sequence: 1, at, event: "history_trimmed".to_owned(), step: None, data }
-}
-
-fn too_long(fact_count: u64) -> Problem {
-    Problem::new(ProblemKind::TooLarge, "history_too_long", format!("this saga has {fact_count} facts"))
 }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use amends_core::accept::accept;
-use amends_core::decide::{self, Decision, Input};
+use amends_core::decide::{self, Decision, Input, Start};
 use amends_schemas::command::{Reply, StepError, StepResult};
 use amends_schemas::ids::SagaId;
-use amends_schemas::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX, STEP_OUTPUT_BYTES_MAX};
+use amends_schemas::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX, START_AHEAD_DAYS_MAX, STEP_OUTPUT_BYTES_MAX};
 use amends_schemas::operate::Operated;
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{CancelSaga, Cancellation, SagaView, StartSaga};
+use amends_schemas::signal::SignalReceipt;
+use chrono::TimeDelta;
 
 use super::memory::Entry;
 use super::round::{After, Round};
@@ -30,6 +32,7 @@ pub(super) enum Elsewhere {
 struct Told {
     cancellation: Option<Result<Cancellation, Problem>>,
     operated: Option<Result<Operated, Problem>>,
+    signalled: Option<Result<SignalReceipt, Problem>>,
 }
 
 impl Partition {
@@ -74,13 +77,14 @@ impl Partition {
                 ask.refuse(Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")));
             }
             Ask::Get(saga_id, respond) => round.after.push(After::View { saga_id, respond }),
-            Ask::History(saga_id, respond) => round.after.push(After::History { saga_id, respond }),
+            Ask::History(query, respond) => round.after.push(After::History { query, respond }),
             Ask::Watch(saga_id, respond) => self.watch(round, saga_id, respond),
             Ask::Cancel(cancel, respond) => {
                 if let Err(problem) = check_cancel(&cancel) {
                     return respond(Err(problem));
                 }
-                match self.decide(round, saga_id, Input::Cancel { by: cancel.by, reason: cancel.reason }, origin) {
+                let CancelSaga { by, reason, parent, .. } = cancel;
+                match self.decide(round, saga_id, Input::Cancel { by, reason, parent }, origin) {
                     Ok(decision) => {
                         let result = decision.cancellation.unwrap_or_else(|| {
                             Err(Problem::internal("cancel_undecided", "the core did not say what cancelling did"))
@@ -90,6 +94,19 @@ impl Partition {
                     Err(problem) => respond(Err(problem)),
                 }
             }
+            Ask::Signal(signal, respond) => match self.decide(round, saga_id, Input::Signal(signal), origin) {
+                Ok(decision) => {
+                    let result = decision.signalled.unwrap_or_else(|| {
+                        Err(Problem::internal("signal_undecided", "the core did not say what became of the signal"))
+                    });
+                    round.after.push(After::Signalled { result, respond });
+                }
+                Err(problem) => respond(Err(problem)),
+            },
+            Ask::ChildEnded(told, respond) => match self.decide(round, saga_id, Input::ChildEnded(told), origin) {
+                Ok(_) => round.after.push(After::Committed { respond }),
+                Err(problem) => respond(Err(problem)),
+            },
             Ask::Preview(saga_id, respond) => {
                 round.after.push(After::Preview { saga_id, at: round.now, respond });
             }
@@ -151,9 +168,12 @@ impl Partition {
                     }
                 }
             }
-            Internal::ForwardAnswered { saga_id, result } => {
-                let input = Input::ForwardCancellationAnswered { result };
-                self.decide_if_here(round, saga_id, input);
+            Internal::ErrandEnded { saga_id, name, result } => self.errand_ended(round, saga_id, name, result),
+            Internal::ErrandStranded { saga_id, name } => self.errand_stranded(saga_id, name),
+            Internal::Admitted { saga_id, step } => {
+                self.decide_if_here(round, saga_id, Input::Admitted { step });
+                // Whatever came of it, the gate is to know.
+                round.after.push(After::Turn { saga_id, step });
             }
             Internal::CommandRefused { reply } => {
                 let Reply { saga_id, step, operation, attempt, result } = reply;
@@ -173,7 +193,7 @@ impl Partition {
     }
 
     /// An answer from within to a saga that waits for it; one that has left memory no longer does.
-    fn decide_if_here(&mut self, round: &mut Round, saga_id: SagaId, input: Input) {
+    pub(super) fn decide_if_here(&mut self, round: &mut Round, saga_id: SagaId, input: Input) {
         if self.memory.get(saga_id).is_some()
             && let Err(problem) = self.decide(round, saga_id, input, Origin::default())
         {
@@ -184,17 +204,14 @@ impl Partition {
     fn start(&mut self, round: &mut Round, start: StartSaga, origin: Origin, respond: Respond<SagaView>) {
         let saga_id = start.saga_id;
         if let Some(entry) = self.memory.get(saga_id) {
-            let known = &entry.state;
-            let same = *known.definition.name == *start.definition
-                && start.version.is_none_or(|version| version == known.definition.version)
-                && known.input == start.input
-                && known.tags == start.tags;
-            if same {
+            if entry.state.was_started_by(&start) {
                 round.after.push(After::View { saga_id, respond });
             } else {
                 respond(Err(Problem::conflict(
                     "idempotency_conflict",
-                    format!("saga {saga_id} was started with another definition, input or tags"),
+                    format!(
+                        "saga {saga_id} was started with another definition, input, tags, time, priority or parent"
+                    ),
                 )));
             }
             return;
@@ -207,10 +224,10 @@ impl Partition {
                 format!("there is no definition {name}{version}"),
             )));
         };
-        if let Err(problem) = accept(&definition, &start.input, &start.tags) {
+        if let Err(problem) = accept(&definition, &start.input, &start.tags).and(check_start(&start, round.now)) {
             return respond(Err(problem));
         }
-        let (state, decision) = decide::start(&definition, saga_id, start.input, start.tags, round.now);
+        let (state, decision) = decide::start(&definition, saga_id, Start::from(start), round.now);
         tracing::debug!(saga.id = %saga_id, saga.definition = %definition.reference, "a saga is accepted");
         let mut entry = Entry::new(state, Some(definition), Vec::new());
         entry.traceparent.clone_from(&origin.traceparent);
@@ -238,7 +255,11 @@ impl Partition {
             entry.traceparent.clone_from(&origin.traceparent);
         }
         let traceparent = origin.traceparent.or_else(|| entry.traceparent.clone());
-        let told = Told { cancellation: decision.cancellation.take(), operated: decision.operated.take() };
+        let told = Told {
+            cancellation: decision.cancellation.take(),
+            operated: decision.operated.take(),
+            signalled: decision.signalled.take(),
+        };
         tracing::debug!(saga.id = %saga_id, fact_count = decision.events.len(), status = entry.state.status.as_str(),
             "decided");
         self.keep(round, saga_id, decision, traceparent);
@@ -246,6 +267,9 @@ impl Partition {
     }
 
     fn keep(&mut self, round: &mut Round, saga_id: SagaId, decision: Decision, traceparent: Option<Arc<str>>) {
+        if !decision.events.is_empty() && self.memory.get(saga_id).is_some_and(|entry| entry.limited) {
+            round.after.push(After::Gates { saga_id });
+        }
         round.add(saga_id, decision.events);
         if !decision.effects.is_empty() {
             round.after.push(After::Effects { saga_id, effects: decision.effects, traceparent });
@@ -312,6 +336,16 @@ pub(super) fn record_unread(saga: &UnreadSaga) -> Problem {
     )
 }
 
+fn check_start(start: &StartSaga, now: chrono::DateTime<chrono::Utc>) -> Result<(), Problem> {
+    if start.start_at.is_some_and(|at| at - now > TimeDelta::days(START_AHEAD_DAYS_MAX)) {
+        return Err(Problem::invalid(
+            "start_at_too_far",
+            format!("`start_at` is more than {START_AHEAD_DAYS_MAX} days ahead"),
+        ));
+    }
+    Ok(())
+}
+
 fn check_cancel(cancel: &CancelSaga) -> Result<(), Problem> {
     if cancel.reason.len() > REASON_BYTES_MAX || cancel.by.len() > REASON_BYTES_MAX {
         return Err(Problem::invalid(
@@ -342,7 +376,7 @@ fn bounded(mut reply: Reply, bytes: usize) -> Reply {
 }
 
 /// Whether a value is longer than `most` as JSON; stops counting there.
-fn has_more_bytes_than(value: &serde_json::Value, most: usize) -> bool {
+pub(super) fn has_more_bytes_than(value: &serde_json::Value, most: usize) -> bool {
     struct Room(usize);
     impl std::io::Write for Room {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

@@ -4,13 +4,12 @@ use std::collections::hash_map::Entry::Occupied;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use amends_core::definition::{Definition, DefinitionLibrary};
+use amends_core::definition::{Definition, DefinitionLibrary, Step};
 use amends_core::standing::{Standing, standing};
 use amends_core::state::{SagaState, StepState};
 use amends_core::surroundings::Surroundings;
 use amends_core::view::{contracts_asked, waiting_for};
 use amends_schemas::ids::SagaId;
-use amends_schemas::limits::STEPS_MAX;
 use chrono::{DateTime, Utc};
 
 use crate::ports::{ParkedFacts, StoredSaga, UnreadSaga};
@@ -30,13 +29,18 @@ pub(crate) struct Entry {
     pub(crate) traceparent: Option<Arc<str>>,
     /// Whether the view does not know its last change yet.
     pub(crate) dirty: bool,
+    /// Whether any of its steps calls a contract with limits.
+    pub(crate) limited: bool,
     /// Whether the view has its facts, but an old sentence.
     stale: bool,
 }
 
 impl Entry {
     pub(crate) fn new(state: SagaState, definition: Option<Arc<Definition>>, positions: Vec<u64>) -> Self {
-        Self { state, definition, positions, armed: None, traceparent: None, dirty: false, stale: false }
+        let limited = definition.as_ref().is_some_and(|definition| {
+            definition.steps.iter().filter_map(Step::call).any(|call| call.contract.limits.is_some())
+        });
+        Self { state, definition, positions, armed: None, traceparent: None, dirty: false, limited, stale: false }
     }
 
     /// A saga as the view has it. One whose definition is found again after it was parked from the journal gets its steps
@@ -73,11 +77,6 @@ impl Entry {
             )),
         }
     }
-}
-
-/// The state of a saga whose definition is not known: as many steps as any may have, so that its facts find their places.
-pub(crate) fn stand_in_steps() -> Vec<StepState> {
-    vec![StepState::pending(); STEPS_MAX]
 }
 
 /// A saga whose row or facts a newer version wrote: it is in nobody's memory until one that can read them comes.

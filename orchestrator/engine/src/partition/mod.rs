@@ -2,6 +2,9 @@
 
 mod answer;
 mod decide;
+mod errands;
+mod gates;
+mod history;
 pub(crate) mod memory;
 mod recover;
 mod round;

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use amends_core::definition::DefinitionLibrary;
 use amends_core::event::{Event, Fact};
-use amends_core::evolve::{begin, evolve};
-use amends_core::state::{ByHand, SagaState};
+use amends_core::evolve::{begin, begin_with, evolve};
+use amends_core::state::SagaState;
 use amends_schemas::ids::{PartitionId, SagaId};
-use amends_schemas::saga::SagaStatus;
+use amends_schemas::limits::STEPS_MAX;
 use chrono::Utc;
 
-use super::memory::{Entry, Memory, stand_in_steps};
+use super::memory::{Entry, Memory};
 use crate::ports::{JournalEntry, JournalRecord, ParkedFacts, Store, StoreError, UnreadEntry, UnreadSaga};
 
 /// What recovery leads to.
@@ -280,33 +280,13 @@ impl Replay<'_> {
 
     /// A saga from its first fact. One whose definition is not known is kept whole all the same, to be parked.
     fn begin(&self, saga_id: SagaId, event: &Event) -> Result<SagaState, StoreError> {
-        let Fact::SagaStarted { definition: reference, input, tags, deadline_at } = &event.fact else {
-            return Err(StoreError::Damaged(format!("saga {saga_id} does not begin with its start")));
-        };
+        let damaged = || StoreError::Damaged(format!("saga {saga_id} does not begin with its start"));
+        let Fact::SagaStarted { definition: reference, .. } = &event.fact else { return Err(damaged()) };
         if let Some(definition) = self.library.resolve(reference)
             && let Some(state) = begin(definition, saga_id, event)
         {
             return Ok(state);
         }
-        Ok(SagaState {
-            saga_id,
-            definition: reference.clone(),
-            input: input.clone(),
-            tags: tags.clone(),
-            status: SagaStatus::Running,
-            reason: None,
-            paused: false,
-            deadline_at: *deadline_at,
-            deadline_passed: false,
-            pivot_passed: false,
-            cancel: None,
-            steps: stand_in_steps(),
-            succeeded: Vec::new(),
-            output: None,
-            created_at: event.at,
-            updated_at: event.at,
-            event_count: 1,
-            by_hand: ByHand::default(),
-        })
+        begin_with(STEPS_MAX, saga_id, event).ok_or_else(damaged)
     }
 }

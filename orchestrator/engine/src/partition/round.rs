@@ -8,7 +8,8 @@ use amends_core::event::Event;
 use amends_schemas::ids::SagaId;
 use amends_schemas::operate::{CompensationPreview, Operated};
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::{Cancellation, HistoryEntry, SagaView};
+use amends_schemas::saga::{Cancellation, HistoryPage, HistoryQuery, SagaView};
+use amends_schemas::signal::SignalReceipt;
 use chrono::{DateTime, Utc};
 
 use crate::ports::JournalEntry;
@@ -20,10 +21,16 @@ pub(crate) enum After {
     Effects { saga_id: SagaId, effects: Vec<Effect>, traceparent: Option<Arc<str>> },
     /// Answer with the saga as it then stands.
     View { saga_id: SagaId, respond: Respond<SagaView> },
-    /// Answer with its facts.
-    History { saga_id: SagaId, respond: Respond<Vec<HistoryEntry>> },
+    /// Answer with some of its facts.
+    History { query: HistoryQuery, respond: Respond<HistoryPage> },
     /// Tell what cancelling did.
     Cancelled { result: Result<Cancellation, Problem>, respond: Respond<Cancellation> },
+    /// Tell what became of a signal.
+    Signalled { result: Result<SignalReceipt, Problem>, respond: Respond<SignalReceipt> },
+    /// Tell the gates how a saga's limited steps stand.
+    Gates { saga_id: SagaId },
+    /// Tell the gate that a saga has decided about a step's turn.
+    Turn { saga_id: SagaId, step: usize },
     /// Tell what an operator's act did.
     Operated { result: Result<Operated, Problem>, respond: Respond<Operated> },
     /// Say what cancelling would do, as the saga then stands.

@@ -17,7 +17,8 @@ use super::memory::{Batch, Memory};
 use super::recover::take_over;
 use super::round::Round;
 use super::watches::Watches;
-use crate::dispatcher::{self, Job, Sending, longer};
+use crate::dispatcher::{self, Lanes, Sending, longer};
+use crate::gate::{Gates, Membership};
 use crate::ports::{JournalRecord, Presence, Store, StoreError, Transport};
 use crate::projector::{self, Projecting};
 use crate::request::{Internal, Request};
@@ -38,6 +39,7 @@ pub(crate) struct PartitionParts {
     pub(crate) settings: Arc<EngineSettings>,
     pub(crate) status: StatusCell,
     pub(crate) internal: mpsc::UnboundedSender<Internal>,
+    pub(crate) gates: Arc<Gates>,
 }
 
 /// Why the loop ended.
@@ -85,7 +87,8 @@ pub(crate) struct Partition {
     pub(super) watches: Watches,
     /// Requests about sagas that are being read from the view.
     pub(super) loading: HashMap<SagaId, Vec<Request>>,
-    pub(super) jobs: mpsc::UnboundedSender<Job>,
+    pub(super) lanes: Lanes,
+    pub(super) gates: Membership,
     pub(super) changes: mpsc::Sender<SagaView>,
     batches: mpsc::Sender<Arc<Batch>>,
     internal: mpsc::UnboundedSender<Internal>,
@@ -114,7 +117,8 @@ impl Partition {
             internal: parts.internal.clone(),
             settings: Arc::clone(&parts.settings),
         };
-        let (jobs, dispatcher) = dispatcher::spawn(sending);
+        let (lanes, dispatcher) = dispatcher::spawn(sending);
+        let gates = parts.gates.join(parts.partition, parts.internal.clone());
         let (batches, projector) = projector::spawn(Projecting {
             store: Arc::clone(&parts.store),
             partition: parts.partition,
@@ -165,7 +169,8 @@ impl Partition {
             timers: Timers::default(),
             watches: Watches::default(),
             loading: HashMap::new(),
-            jobs,
+            lanes,
+            gates,
             changes,
             batches,
             internal: parts.internal,
@@ -174,6 +179,7 @@ impl Partition {
             dispatcher,
             helpers: [projector, announcer].into_iter().chain(sweeper).collect(),
         };
+        partition.tell_all_gates();
         partition.resume_all();
         Ok(partition)
     }
@@ -375,9 +381,8 @@ impl Partition {
             }
         }
         self.flush(&mut internal, deadline).await;
-        // Without its last sender the dispatcher ends when everything is sent; what is not is sent by the next owner.
-        let (jobs, _) = mpsc::unbounded_channel();
-        self.jobs = jobs;
+        // Without its last sender the dispatcher ends when every command is sent; what is not is sent by the next owner.
+        self.lanes = Lanes::closed();
         let _ = tokio::time::timeout_at(deadline, &mut self.dispatcher).await;
         Ending::Stopped
     }

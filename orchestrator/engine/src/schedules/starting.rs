@@ -4,6 +4,7 @@ use amends_schemas::ids::PartitionCount;
 use amends_schemas::problem::{Problem, ProblemKind};
 use amends_schemas::saga::StartSaga;
 
+use crate::errand::PeerAsk;
 use crate::ports::Transport;
 
 /// What came of it.
@@ -24,8 +25,9 @@ pub(super) async fn start(
     traceparent: Option<&str>,
 ) -> Start {
     let partition = request.saga_id.partition(partition_count);
-    match transport.start_saga(partition, request, traceparent).await {
-        Ok(Ok(_)) => Start::Started,
+    let ask = PeerAsk::Start(request.clone());
+    match transport.ask_partition(partition, &ask, traceparent).await {
+        Ok(Ok(())) => Start::Started,
         // Its id is made of the time or the act: it was started for this one, before the schedule was given another content.
         Ok(Err(problem)) if problem.code == "idempotency_conflict" => Start::Started,
         Ok(Err(problem)) => match problem.kind {

@@ -1,6 +1,7 @@
 //! A store in a fresh place, and sagas made by hand.
 #![allow(dead_code, reason = "each test file uses its share")]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use amends_core::state::{ByHand, SagaState, StepState};
 use amends_database::{Database, Location};
 use amends_engine::ports::{JournalEntry, JournalRecord, StoredSaga};
 use amends_schemas::ids::{PartitionId, SagaId};
-use amends_schemas::saga::SagaStatus;
+use amends_schemas::saga::{Priority, SagaStatus};
 use amends_store::SurrealStore;
 use amends_test_support::{TestSurreal, surreal, surreal_server};
 use anyhow::{Context, Result};
@@ -82,6 +83,9 @@ pub fn record(partition: u16, position: u64, epoch: u64, owner: &str) -> Journal
         input: json!({"n": position, "nested": {"list": [1, null, "x", 0.5, u64::MAX]}}),
         tags: ["event:1".to_owned()].into(),
         deadline_at: None,
+        start_at: None,
+        priority: Priority::default(),
+        parent: None,
     };
     JournalRecord {
         partition: PartitionId(partition),
@@ -120,6 +124,12 @@ pub fn saga(n: u128, status: SagaStatus, name: &str, tags: &[&str]) -> StoredSag
             updated_at: created_at,
             event_count: 3,
             by_hand: ByHand::default(),
+            start_at: None,
+            asked_start_at: None,
+            priority: Priority::default(),
+            parent: None,
+            signals: BTreeMap::new(),
+            rewind: None,
         },
         positions: vec![1, 2, 3],
         waiting_for: (!status.is_final()).then(|| format!("waiting for {n}")),

@@ -83,6 +83,8 @@ impl Relay {
                 PartitionVerb::Get
                 | PartitionVerb::History
                 | PartitionVerb::Cancel
+                | PartitionVerb::Signal
+                | PartitionVerb::ChildEnded
                 | PartitionVerb::Watch
                 | PartitionVerb::Operate
                 | PartitionVerb::Preview,
@@ -112,7 +114,7 @@ impl Relay {
             contract: job::contract(step),
             operation: Operation::Do,
             attempt: 1,
-            key: idempotency_key(saga_id, step, Operation::Do),
+            key: idempotency_key(saga_id, step, 0, Operation::Do),
             input: job::input(saga_id),
             output: None::<Value>,
             reason: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amends_nats::topology::PullConsumer;
 use amends_nats::{Nats, NatsError, trace};
-use amends_schemas::command::{Command, Operation, REPLY_COMMITTED, Reply, StepError, StepResult, idempotency_key};
+use amends_schemas::command::{Command, Operation, REPLY_COMMITTED, Reply, StepError, StepResult};
 use amends_schemas::ids::SagaId;
 use amends_schemas::problem::{Answer, Problem, ProblemKind};
 use async_nats::Request;
@@ -87,7 +87,7 @@ impl Commands {
         if command.contract != *self.server.contract() {
             return Err(format!("a command of {} on the subject of {}", command.contract, self.server.contract()));
         }
-        if command.key != idempotency_key(command.saga_id, &command.step, command.operation) {
+        if command.round().is_none() {
             return Err("the idempotency key is not that of the saga, step and operation".to_owned());
         }
         if command.reply_to.is_empty() {

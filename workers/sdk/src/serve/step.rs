@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use amends_database::{DatabaseError, ErrorKind};
-use amends_schemas::command::{Command, CompensationReason, Operation, StepError, StepResult, idempotency_key};
+use amends_schemas::command::{Command, CompensationReason, Operation, StepError, StepResult};
 use amends_schemas::contract::{Contract, ContractName, ContractRegistry};
 use amends_schemas::limits::STEP_OUTPUT_BYTES_MAX;
 use futures::FutureExt;
@@ -50,7 +50,7 @@ pub(crate) async fn serve_command(scope: &Scope, server: &Arc<dyn ServeStep>, co
     let (scope, server, command) = (scope.clone(), Arc::clone(server), Arc::clone(command));
     let serving = async move {
         // What else is about this step waits here and then finds the answer in the inbox.
-        let key = idempotency_key(command.saga_id, &command.step, Operation::Do);
+        let key = command.key_of(Operation::Do);
         let _same_step = scope.locks.lock(format!("step/{key}")).await;
         for attempt in 1..=CONFLICT_ATTEMPTS_MAX {
             match server.serve(&scope, &command).await {
@@ -209,7 +209,7 @@ impl<S: Step> StepServer<S> {
             return Ok(StepResult::Failed { error: StepError::new("undo_not_offered", message) });
         }
         let undone = || StepResult::Succeeded { outcome: None, output: Value::Null };
-        let undo_key = idempotency_key(command.saga_id, &command.step, Operation::Undo);
+        let undo_key = command.key_of(Operation::Undo);
         if inbox::find(&scope.database, &undo_key).await.map_err(trouble)?.is_some() {
             return Ok(undone());
         }
@@ -309,7 +309,7 @@ impl<S: Step> ServeStep for StepServer<S> {
     }
 
     fn serve<'a>(&'a self, scope: &'a Scope, command: &'a Command) -> BoxFuture<'a, Result<StepResult, Trouble>> {
-        let key = idempotency_key(command.saga_id, &command.step, Operation::Do);
+        let key = command.key_of(Operation::Do);
         async move {
             match command.operation {
                 Operation::Do => self.serve_do(scope, command, key).await,

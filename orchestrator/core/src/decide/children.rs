@@ -1,0 +1,419 @@
+//! Steps that start other sagas: which are started next, what their ends mean, how they are cancelled.
+//!
+//! A child that has completed is undone by cancelling it: that starts the saga that its definition names, whose end is told as the
+//! end of the undo. A child at work that is cancelled makes amends itself, and tells of its own end.
+
+use amends_schemas::command::{CompensationReason, Operation, StepError};
+use amends_schemas::family::{ChildEnded, ParentLink};
+use amends_schemas::ids::SagaId;
+use amends_schemas::problem::{Problem, ProblemKind};
+use amends_schemas::saga::{CancelSaga, SagaStatus, StartSaga};
+use serde_json::{Value, json};
+
+use super::forward::DROPPED;
+use super::turn::{Turn, fits};
+use crate::children::ChildrenState;
+use crate::definition::{CHILDREN_MAX, Children, Definition, OUTCOME_ALL, OUTCOME_SOME, OnChildFailure, Step};
+use crate::event::Fact;
+use crate::mapping::Each;
+use crate::state::{Phase, SagaState, StepState};
+
+/// Who cancels children, for the record.
+const CANCELLED_BY: &str = "parent";
+
+impl Turn<'_> {
+    /// Counts its children and starts the first of them. Whether that settles the step at once.
+    pub(super) fn begin_children(&mut self, index: usize, children: &Children) -> bool {
+        match total_of(children, self.state) {
+            Err(message) => {
+                self.failed(index, StepError::new("bad_items", message));
+                true
+            }
+            Ok(total) => {
+                self.record(Fact::ChildrenStarted { step: index, total });
+                self.children_moved(index)
+            }
+        }
+    }
+
+    /// A child's owner tells of its end. What nobody waits for any more changes nothing.
+    pub(super) fn child_ended(&mut self, told: ChildEnded) {
+        if self.state.status.is_final() {
+            return;
+        }
+        let link = &told.parent;
+        let Some(index) = self.definition.step_index(&link.step) else { return };
+        let Some(children) = self.children(index) else { return };
+        let child_id = child_id(self.state, self.definition, index, link.child);
+        let error = match link.operation {
+            Operation::Do | Operation::Probe => {
+                if child_id != Some(told.saga_id) || !children.running.contains(&link.child) {
+                    return;
+                }
+                failure_of(&told)
+            }
+            Operation::Undo => {
+                let forward = child_id.map(SagaId::forward_cancellation);
+                // It may be told before the child's own end.
+                if forward != Some(told.saga_id) || !children.undoable(link.child) {
+                    return;
+                }
+                failure_of(&told)
+            }
+        };
+        let only = self.each(index).is_none() && link.operation == Operation::Do && error.is_none();
+        let output = only.then_some(told.output).filter(|output| !output.is_null());
+        let (child, operation) = (link.child, link.operation);
+        self.record(Fact::ChildEnded { step: index, child, operation, output, error, refused: false });
+        self.children_go_on(index);
+    }
+
+    /// A child could not be started or cancelled: as if it had come to its end so.
+    pub(super) fn child_refused(&mut self, index: usize, child: u32, operation: Operation, problem: Problem) {
+        let Some(children) = self.children(index) else { return };
+        let waits = match operation {
+            Operation::Do | Operation::Probe => children.running.contains(&child),
+            Operation::Undo => children.undoing.contains(&child),
+        };
+        let again = matches!(problem.kind, ProblemKind::Unavailable | ProblemKind::Internal);
+        // A child at work that cannot be cancelled comes to its end by itself.
+        if !waits || again || self.state.status.is_final() {
+            return;
+        }
+        let error = Some(StepError::new(problem.code, problem.message));
+        self.record(Fact::ChildEnded { step: index, child, operation, output: None, error, refused: true });
+        self.children_go_on(index);
+    }
+
+    /// No more children are started; those at work are cancelled or come to their ends.
+    pub(super) fn halt_children(&mut self, index: usize, cancel: bool) {
+        let Some(children) = self.children(index) else { return };
+        let running: Vec<u32> = children.running.iter().copied().collect();
+        let cancels = cancel && !children.cancelled;
+        if !children.halted || cancels {
+            self.record(Fact::ChildrenHalted { step: index, cancelled: cancel });
+        }
+        if running.is_empty() {
+            self.children_end(index);
+        } else if cancels {
+            self.decision.effects.push(super::Effect::CancelChildren { step: index, children: running });
+        }
+    }
+
+    /// Begins to cancel the children that have completed, the last first. Whether that settles the step at once.
+    pub(super) fn undo_children(&mut self, index: usize) -> bool {
+        let Some(children) = self.children(index) else {
+            // Without children nothing was done.
+            self.record(Fact::StepUndone { step: index });
+            return true;
+        };
+        if children.completed.is_empty() {
+            self.record(Fact::StepUndone { step: index });
+            return true;
+        }
+        self.undo_more_children(index);
+        false
+    }
+
+    /// A child's end, or an operator's word, may free the way for others, or be the end of the step. While the saga is paused that waits.
+    pub(super) fn children_go_on(&mut self, index: usize) {
+        if self.state.paused {
+            return;
+        }
+        let Some((_, state)) = self.step(index) else { return };
+        match state.phase {
+            Phase::Children { operation: Operation::Do | Operation::Probe } => {
+                if self.state.turning_back().is_some() {
+                    // Also when the last has just ended: whatever completed is undone.
+                    self.advance();
+                } else if self.children_moved(index) {
+                    self.advance();
+                }
+            }
+            Phase::Children { operation: Operation::Undo } => {
+                self.undo_more_children(index);
+                self.advance();
+            }
+            // An undo that came early is only noted.
+            Phase::Pending
+            | Phase::Skipped
+            | Phase::Queued { .. }
+            | Phase::Waiting { .. }
+            | Phase::Interrupted
+            | Phase::InFlight { .. }
+            | Phase::BackingOff { .. }
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Undone
+            | Phase::Waived
+            | Phase::Stuck { .. } => {}
+        }
+    }
+
+    /// Starts what may be started, or ends the step; whether it has ended.
+    fn children_moved(&mut self, index: usize) -> bool {
+        let Some(children) = self.children(index) else { return false };
+        let stop = match self.each(index).map(|each| each.on_failure) {
+            Some(OnChildFailure::Continue) => false,
+            Some(OnChildFailure::Stop | OnChildFailure::Compensate) | None => !children.failed.is_empty(),
+        };
+        if stop && !children.halted {
+            let cancel = matches!(self.each(index).map(|each| each.on_failure), Some(OnChildFailure::Compensate));
+            self.halt_children(index, cancel);
+            return self.step(index).is_some_and(|(_, state)| !state.phase.is_open());
+        }
+        if children.all_ended() {
+            self.children_end(index);
+            return true;
+        }
+        let next = children.to_start(self.concurrency(index));
+        if !next.is_empty() {
+            self.record(Fact::ChildrenDispatched { step: index, operation: Operation::Do, children: next.clone() });
+            self.decision.effects.push(super::Effect::StartChildren { step: index, children: next });
+        }
+        false
+    }
+
+    /// All its children have come to their ends.
+    fn children_end(&mut self, index: usize) {
+        let Some((step, state)) = self.step(index) else { return };
+        let Some(children) = &state.children else { return };
+        let complete = children.completed.count() == children.total;
+        let goes_on = matches!(self.each(index).map(|each| each.on_failure), Some(OnChildFailure::Continue));
+        if complete || (goes_on && !children.halted) {
+            let (outcome, output) = outcome_of(step, children, self.state, self.definition, index);
+            self.record(Fact::StepSucceeded { step: index, outcome, output, pivot: false });
+            return;
+        }
+        let error = interruption(children, self.each(index).is_some());
+        if self.state.pivot_passed || children.completed.is_empty() {
+            self.failed(index, error);
+        } else {
+            self.record(Fact::StepInterrupted { step: index, error });
+        }
+    }
+
+    fn undo_more_children(&mut self, index: usize) {
+        let Some(children) = self.children(index) else { return };
+        let next = children.to_undo(self.concurrency(index));
+        let (idle, unable) = (children.undoing.is_empty(), children.unable.values().next().cloned());
+        if !next.is_empty() {
+            self.record(Fact::ChildrenDispatched { step: index, operation: Operation::Undo, children: next.clone() });
+            self.decision.effects.push(super::Effect::CancelChildren { step: index, children: next });
+        } else if idle {
+            match unable {
+                None => self.record(Fact::StepUndone { step: index }),
+                Some(error) => self.undo_stuck(index, error),
+            }
+        }
+    }
+
+    /// What a saga that was paused has not started meanwhile.
+    pub(super) fn children_resumed(&mut self, index: usize) {
+        if self.step(index).is_some_and(|(_, state)| matches!(state.phase, Phase::Children { .. })) {
+            self.children_go_on(index);
+        }
+    }
+
+    fn children(&self, index: usize) -> Option<&ChildrenState> {
+        self.state.steps.get(index)?.children.as_deref()
+    }
+
+    fn each(&self, index: usize) -> Option<&crate::definition::ForEach> {
+        self.definition.steps.get(index)?.children()?.each.as_ref()
+    }
+
+    fn concurrency(&self, index: usize) -> u32 {
+        self.each(index).map_or(1, |each| each.concurrency)
+    }
+}
+
+/// What starts a child; the same each time it is asked for. `None` when the step has no such child.
+pub fn child_request(definition: &Definition, state: &SagaState, step: usize, child: u32) -> Option<StartSaga> {
+    if !fits(definition, state) {
+        return None;
+    }
+    let children = definition.steps.get(step)?.children()?;
+    let item =
+        children.each.as_ref().and_then(|each| each.items.look(state)).and_then(|items| items.get(child as usize));
+    let each = children.each.as_ref().map(|_| Each { index: child, item });
+    Some(StartSaga {
+        saga_id: child_id(state, definition, step, child)?,
+        definition: children.saga.to_string(),
+        version: children.version,
+        input: children.input.resolve_for(state, each).unwrap_or_default(),
+        tags: state.tags.clone(),
+        start_at: None,
+        priority: state.priority,
+        parent: Some(link(definition, state, step, child, Operation::Do)?),
+    })
+}
+
+/// What cancels a child; the same each time it is asked for.
+pub fn child_cancel(definition: &Definition, state: &SagaState, step: usize, child: u32) -> Option<CancelSaga> {
+    let why = match state.turning_back() {
+        Some(CompensationReason::Cancelled) => "its parent was cancelled",
+        Some(CompensationReason::Failed) => "its parent failed",
+        Some(CompensationReason::Deadline) => "its parent was not done in time",
+        None => "its parent goes back",
+    };
+    Some(CancelSaga {
+        saga_id: child_id(state, definition, step, child)?,
+        by: CANCELLED_BY.to_owned(),
+        reason: why.to_owned(),
+        parent: Some(link(definition, state, step, child, Operation::Undo)?),
+    })
+}
+
+/// What the saga that waits for this one's end is told; `None` while there is nothing to tell.
+pub fn child_ended(definition: &Definition, state: &SagaState) -> Option<ChildEnded> {
+    let parent = state.parent.as_ref().filter(|parent| !parent.told && state.status.is_final())?;
+    let error = match state.status {
+        SagaStatus::Completed => None,
+        _ => Some(last_error(definition, state)),
+    };
+    Some(ChildEnded {
+        parent: parent.link.clone(),
+        saga_id: state.saga_id,
+        status: state.status,
+        output: state.output.clone().unwrap_or_default(),
+        error,
+    })
+}
+
+/// A child's id: the same whoever computes it.
+pub(crate) fn child_id(state: &SagaState, definition: &Definition, step: usize, child: u32) -> Option<SagaId> {
+    let (declared, now) = (definition.steps.get(step)?, state.steps.get(step)?);
+    let round = now.children.as_ref().map_or(0, |children| children.round(child));
+    Some(state.saga_id.child(&declared.name, now.round, child, round))
+}
+
+/// Children that are to be started or cancelled again after a restart.
+pub(super) fn children_under_way(index: usize, state: &StepState) -> Vec<super::Effect> {
+    let Some(children) = &state.children else { return Vec::new() };
+    let (running, undoing) = (children.running.iter().copied().collect(), children.undoing.iter().copied().collect());
+    let effects: [(bool, super::Effect); 2] = match (children.cancelled, state.phase.is_open()) {
+        (_, false) => return Vec::new(),
+        (false, true) => [
+            (!children.running.is_empty(), super::Effect::StartChildren { step: index, children: running }),
+            (!children.undoing.is_empty(), super::Effect::CancelChildren { step: index, children: undoing }),
+        ],
+        (true, true) => [
+            (!children.running.is_empty(), super::Effect::CancelChildren { step: index, children: running }),
+            (!children.undoing.is_empty(), super::Effect::CancelChildren { step: index, children: undoing }),
+        ],
+    };
+    effects.into_iter().filter(|(any, _)| *any).map(|(_, effect)| effect).collect()
+}
+
+fn link(
+    definition: &Definition,
+    state: &SagaState,
+    step: usize,
+    child: u32,
+    operation: Operation,
+) -> Option<ParentLink> {
+    let step = definition.steps.get(step)?.name.to_string();
+    Some(ParentLink { saga_id: state.saga_id, step, child, operation })
+}
+
+/// How many children there are, or why that cannot be said.
+fn total_of(children: &Children, state: &SagaState) -> Result<u32, String> {
+    let Some(each) = &children.each else { return Ok(1) };
+    let total = match each.items.look(state) {
+        Some(Value::Array(items)) => u64::try_from(items.len()).unwrap_or(u64::MAX),
+        Some(Value::Number(number)) => {
+            number.as_u64().ok_or_else(|| format!("{number} is no number of children; it takes a whole number."))?
+        }
+        Some(_) => return Err("What `for_each` points at is neither a list nor a number.".to_owned()),
+        None => return Err("There is nothing where `for_each` points at.".to_owned()),
+    };
+    u32::try_from(total)
+        .ok()
+        .filter(|total| *total <= CHILDREN_MAX)
+        .ok_or_else(|| format!("{total} children are more than the {CHILDREN_MAX} that one step may have."))
+}
+
+/// Why a child did not happen; `None` when it did.
+fn failure_of(told: &ChildEnded) -> Option<StepError> {
+    match told.status {
+        SagaStatus::Completed => None,
+        status => Some(told.error.clone().unwrap_or_else(|| {
+            StepError::new(format!("child_{}", status.as_str()), format!("The saga {} did not complete.", told.saga_id))
+        })),
+    }
+}
+
+/// What a parent is told of a saga that did not complete: its own step's error, if that is why.
+fn last_error(definition: &Definition, state: &SagaState) -> StepError {
+    let failed = definition
+        .steps
+        .iter()
+        .zip(&state.steps)
+        .filter(|(_, now)| matches!(now.phase, Phase::Failed | Phase::Interrupted | Phase::Stuck { .. }))
+        // The first that failed is why; of branches that were dropped at that moment the one that was not.
+        .min_by_key(|(_, now)| (now.ended_at, now.error.as_ref().is_none_or(|error| error.code == DROPPED)));
+    let why = failed.and_then(|(step, now)| now.error.as_ref().map(|error| (step, error)));
+    let code = format!("child_{}", state.status.as_str());
+    match (state.status, state.reason, why) {
+        (SagaStatus::Compensated, Some(CompensationReason::Failed), Some((step, error))) => StepError::new(
+            code,
+            format!("The saga {} made amends: step `{}`: {}: {}", state.saga_id, step.name, error.code, error.message),
+        ),
+        (status, reason, _) => {
+            let reason = reason.map(|reason| format!(" ({})", reason.as_str())).unwrap_or_default();
+            StepError::new(code, format!("The saga {} is {}{reason}.", state.saga_id, status.as_str()))
+        }
+    }
+}
+
+/// Why a step whose children have not all completed has not happened.
+fn interruption(children: &ChildrenState, many: bool) -> StepError {
+    match children.failures.iter().next() {
+        Some((_, error)) if !many => error.clone(),
+        Some((child, error)) => StepError::new(
+            "children_failed",
+            format!(
+                "{} of {} children failed; child {}: {}: {}",
+                children.failed.count(),
+                children.total,
+                // People count from one.
+                child.saturating_add(1),
+                error.code,
+                error.message
+            ),
+        ),
+        None => StepError::new(
+            "children_cancelled",
+            format!("{} of {} children had completed.", children.completed.count(), children.total),
+        ),
+    }
+}
+
+fn outcome_of(
+    step: &Step,
+    children: &ChildrenState,
+    state: &SagaState,
+    definition: &Definition,
+    index: usize,
+) -> (Option<String>, Value) {
+    let Some(each) = step.children().and_then(|declared| declared.each.as_ref()) else {
+        return (None, children.output.clone().unwrap_or_default());
+    };
+    let outcome = (each.on_failure == OnChildFailure::Continue)
+        .then(|| if children.failed.is_empty() { OUTCOME_ALL } else { OUTCOME_SOME }.to_owned());
+    let failures: Vec<Value> = children
+        .failures
+        .iter()
+        .map(|(child, error)| {
+            json!({"child": child, "saga_id": child_id(state, definition, index, *child), "error": error})
+        })
+        .collect();
+    let output = json!({
+        "total": children.total,
+        "completed": children.completed.count(),
+        "failed": children.failed.count(),
+        "failures": failures,
+    });
+    (outcome, output)
+}
