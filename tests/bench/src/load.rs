@@ -1,6 +1,7 @@
 //! The closed loop: so many jobs in flight, a new one for each that completes.
 
 pub mod ingress;
+pub mod registrations;
 pub mod sagas;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ mod job;
 mod load;
 mod machine;
 mod measurement;
+mod registration;
 mod report;
 mod restate;
 mod role;
@@ -29,6 +30,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::measurement::Contender;
+use crate::registration::Registering;
 use crate::report::Results;
 use crate::role::Role;
 use crate::rounds::Rounds;
@@ -44,10 +46,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Every contender in interleaved rounds, and scale; then the report.
+    /// Every contender in interleaved rounds, registration and scale; then the report.
     All {
         #[command(flatten)]
         rounds: Rounds,
+        #[command(flatten)]
+        registering: Registering,
         #[command(flatten)]
         scale: Scale,
         #[command(flatten)]
@@ -71,6 +75,13 @@ enum Command {
     Scale {
         #[command(flatten)]
         scale: Scale,
+        #[command(flatten)]
+        out: Out,
+    },
+    /// The main job through the HTTP API, with the real roles and contexts.
+    Registration {
+        #[command(flatten)]
+        registering: Registering,
         #[command(flatten)]
         out: Out,
     },
@@ -117,8 +128,9 @@ async fn main() -> anyhow::Result<()> {
 
 async fn carry_out(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::All { rounds, scale, out } => {
+        Command::All { rounds, registering, scale, out } => {
             rounds.run(Contender::value_variants(), &out.out).await?;
+            registering.run(&out.out).await?;
             scale.run(&out.out).await
         }
         Command::Engine(alone) => alone.run(&[Contender::Engine, Contender::EngineSdk]).await,
@@ -126,6 +138,7 @@ async fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Floor(alone) => alone.run(&[Contender::Floor]).await,
         Command::Compare { contenders, alone } => alone.run(&contenders).await,
         Command::Scale { scale, out } => scale.run(&out.out).await,
+        Command::Registration { registering, out } => registering.run(&out.out).await,
         Command::Report(out) => Results::read(&out.out)?.write(&out.out),
         Command::Role(role) => role.play().await,
     }

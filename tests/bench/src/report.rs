@@ -1,6 +1,7 @@
 //! The results, kept as JSON and told as Markdown.
 
 mod cost;
+mod registration;
 mod scale;
 mod speed;
 mod targets;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
 use crate::measurement::{Contender, Measurement, Spread};
+use crate::registration::Registered;
 use crate::scale::Scaled;
 
 /// Everything measured, in one sitting or several.
@@ -26,6 +28,9 @@ pub struct Results {
     pub restate: Option<String>,
     /// What.
     pub measurements: Vec<Measurement>,
+    /// The main job.
+    #[serde(default)]
+    pub registration: Option<Registered>,
     /// With many sagas.
     #[serde(default)]
     pub scale: Option<Scaled>,
@@ -97,6 +102,9 @@ impl Results {
         if !self.measurements.is_empty() {
             speed::tell(self, &mut text);
             cost::tell(self, &mut text);
+        }
+        if let Some(registered) = &self.registration {
+            registration::tell(registered, &mut text);
         }
         if let Some(scaled) = &self.scale {
             scale::tell(scaled, &mut text);

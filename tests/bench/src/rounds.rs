@@ -42,16 +42,21 @@ impl Rounds {
             // Also fetches and builds what is missing, before anything is measured.
             results.restate = Some(restate::run::settings().await?);
         }
-        let mut machine = Machine::look();
+        results.sittings.push(Machine::look());
         let before = results.last_round();
         for round in before + 1..=before + self.rounds {
+            let mut measured = Vec::new();
             for &contender in contenders {
-                results.measurements.extend(self.points(contender, round).await?);
+                measured.extend(self.points(contender, round).await?);
             }
+            // Written after each whole round: what ends a long run early does not take everything with it.
+            results.measurements.extend(measured);
+            if let Some(machine) = results.sittings.last_mut() {
+                machine.load_after = load_average();
+            }
+            results.write(out)?;
         }
-        machine.load_after = load_average();
-        results.sittings.push(machine);
-        results.write(out)
+        Ok(())
     }
 
     /// One contender's round. New servers and new folders: what one leaves behind must not slow the next.

@@ -159,6 +159,22 @@ impl World {
         Ok(&self.broker.as_ref().context("this contender has NATS")?.client)
     }
 
+    /// Where the broker is.
+    pub fn url(&self) -> anyhow::Result<String> {
+        Ok(self.broker.as_ref().context("this contender has NATS")?.server.url())
+    }
+
+    /// For whatever belongs to this round alone.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts any program as one of the processes that count.
+    pub fn spawn(&mut self, name: &'static str, command: Command) -> anyhow::Result<()> {
+        self.processes.push(Process::spawn(name, command)?);
+        Ok(())
+    }
+
     /// The orchestrator's database.
     pub fn data(&self) -> &Path {
         &self.data
@@ -202,9 +218,8 @@ impl World {
 
     /// Starts this binary in a role.
     async fn add(&mut self, name: &'static str, role: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        let broker = self.broker.as_ref().context("this contender has NATS")?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["role", role, "--nats", &broker.server.url()]).args(arguments);
+        command.args(["role", role, "--nats", &self.url()?]).args(arguments);
         self.processes.push(Process::start(name, command).await?);
         Ok(())
     }

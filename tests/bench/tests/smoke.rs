@@ -120,3 +120,23 @@ fn scale_is_measured_and_judged() {
         assert!(report.contains(words), "no {words:?} in\n{report}");
     }
 }
+
+/// The roles are those of the `amends` binary: it stands beside the benchmark's when the whole workspace is built, as for all its tests.
+#[test]
+fn registrations_are_confirmed_through_the_api() {
+    let amends = Path::new(env!("CARGO_BIN_EXE_amends-bench")).with_file_name("amends");
+    if !amends.is_file() {
+        eprintln!("registration is left out: {} is not built", amends.display());
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = ["registration", "--registration-rounds", "1", "--registration-in-flight", "2"];
+    bench(&[&arguments[..], &["--registration-seconds", "2"]].concat(), folder.path());
+
+    let registration = &results(folder.path())["registration"];
+    let measurement = &registration["measurements"][0];
+    assert!(measurement["saga_count"].as_u64().expect("a count") > 0, "{registration}");
+    assert!(measurement["accepted_to_completed_ms"]["p50"].as_f64().expect("a time") > 0.0, "{registration}");
+    assert!(measurement["cpu_seconds"]["billing"].is_number(), "{registration}");
+    assert!(report(folder.path()).contains("## Registration"));
+}

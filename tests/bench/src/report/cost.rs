@@ -36,7 +36,7 @@ pub fn tell(results: &Results, text: &mut String) {
 }
 
 /// The sum with its spread, then the median of each process.
-fn by_process<'a>(
+pub fn by_process<'a>(
     rounds: &[&'a Measurement],
     pick: impl Fn(&'a Measurement) -> Option<&'a BTreeMap<String, f64>>,
     factor: f64,

@@ -24,7 +24,8 @@ pub fn tell(results: &Results, text: &mut String) {
     ratios(results, text);
 }
 
-fn latency(rounds: &[&Measurement], pick: impl Fn(&Measurement) -> Option<Percentiles>) -> String {
+/// Three cells: the percentiles with their spread.
+pub fn latency(rounds: &[&Measurement], pick: impl Fn(&Measurement) -> Option<Percentiles>) -> String {
     let found: Vec<Percentiles> = rounds.iter().filter_map(|round| pick(round)).collect();
     let of = |value: fn(&Percentiles) -> f64| cell(Spread::of(found.iter().map(value)), 2);
     [of(|found| found.p50), of(|found| found.p99), of(|found| found.p999)].join(" | ")

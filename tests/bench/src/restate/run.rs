@@ -110,7 +110,7 @@ fn configuration(folder: &Path, ingress: u16, admin: u16, node: u16) -> String {
 }
 
 /// Free now, all at once so that they differ.
-fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+pub fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let held = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0"));
     let mut ports = [0; N];
     for (port, listener) in ports.iter_mut().zip::<[_; N]>(held) {
