@@ -147,7 +147,7 @@ impl Commands {
         if delivered <= UNSUSPICIOUS_DELIVERIES {
             return None;
         }
-        let key = idempotency_key(command.saga_id, &command.step, command.operation);
+        let key = command.key_of(command.operation);
         let answered = inbox::find(&scope.database, &key).await.is_ok_and(|found| found.is_some());
         (!answered).then(|| super::dead_letter::id(message))
     }
