@@ -200,7 +200,13 @@ fn gather(nodes: &[Node], state: &SagaState, front: &mut Vec<usize>) -> bool {
                 }
                 done
             }
-            Node::Parallel(branches) => branches.iter().fold(true, |done, branch| gather(branch, state, front) && done),
+            Node::Parallel(branches) => {
+                let mut done = true;
+                for branch in branches {
+                    done &= gather(branch, state, front);
+                }
+                done
+            }
         };
         if !done {
             return false;

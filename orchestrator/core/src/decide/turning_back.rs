@@ -136,7 +136,11 @@ fn gather(
                 undone
             }
             Node::Parallel(branches) => {
-                branches.iter().fold(true, |undone, branch| gather(branch, definition, state, wanted, back) && undone)
+                let mut undone = true;
+                for branch in branches {
+                    undone &= gather(branch, definition, state, wanted, back);
+                }
+                undone
             }
         };
         if !undone {

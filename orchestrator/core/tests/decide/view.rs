@@ -3,11 +3,11 @@
 use amends_core::surroundings::Surroundings;
 use amends_core::view::{contracts_asked, history_entry, summary, view, waiting_for};
 use amends_schemas::contract::ContractName;
-use amends_schemas::saga::{SagaStatus, StepStatus};
+use amends_schemas::saga::{SagaStatus, StepStatus, StepView};
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::check::{PAID, check, epoch};
+use crate::check::{PAID, Run, check, epoch};
 
 fn statuses(script: &str) -> Vec<StepStatus> {
     let run = check(PAID, script);
@@ -109,4 +109,133 @@ fn who_waits_for_a_contract_that_nobody_serves_says_so() {
         let nobody = "; no worker has served t.pay@1 since 2026-01-02T10:00:00Z at least";
         assert!(said.contains(part) && said.ends_with(nobody), "{said}");
     }
+}
+
+/// How each step stands, with the operation and when its wait ends.
+fn seen(run: &Run) -> Vec<String> {
+    let steps = view(&run.definition, &run.state, &Surroundings::default()).steps;
+    let text = |step: &StepView| {
+        let status = serde_json::to_value(step.status).expect("json");
+        let until = step.until.map(|until| format!(" till {}", (until - epoch()).num_seconds())).unwrap_or_default();
+        format!("{} {} {}{until}", step.name, step.action, status.as_str().expect("text"))
+    };
+    steps.iter().map(text).collect()
+}
+
+#[test]
+fn every_new_way_to_stand_is_seen() {
+    let yaml = "
+saga: test
+version: 1
+title: Test
+input: {type: object}
+steps:
+  - parallel:
+      - {name: few, call: t.few@1, kind: compensable, compensate: undo, timeout: 5s}
+      - {name: wait, await: go, timeout: 9s}
+      - {name: nap, sleep: 3s}
+      - {name: kids, saga: badge, for_each: 3, concurrency: 2, kind: compensable, compensate: cancel}
+";
+    let mut run = check(yaml, "
+        start => started; few do queued; wait waits till 9s; nap waits till 3s; kids has 3; kids starts 0,1
+        waiting => step `few`: limited by t.few@1, waiting for its turn; and step `wait`: waiting for the signal `go` until 2026-01-02T10:00:09Z; and step `nap`: sleeping until 2026-01-02T10:00:03Z; and 1 more
+        child kids 0 => kids/0 ok; kids starts 2
+    ");
+    assert_eq!(
+        seen(&run),
+        ["few call queued", "wait await waiting till 9", "nap sleep waiting till 3", "kids for_each running"]
+    );
+    let steps = view(&run.definition, &run.state, &Surroundings::default()).steps;
+    assert_eq!(steps[1].signal.as_deref(), Some("go"));
+    let children = steps[3].children.as_ref().expect("children");
+    assert_eq!((children.total, children.waiting, children.running, children.completed), (3, 0, 2, 1));
+    assert_eq!(children.at_work.iter().map(|child| child.child).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(run.give("child kids 1 compensated"), "kids/1 failed child_compensated; kids halted");
+    assert_eq!(
+        run.give("child kids 2"),
+        "kids/2 ok; kids interrupted children_failed; few failed dropped; wait failed dropped; nap failed dropped; back failed; kids cancels 2,0"
+    );
+    assert_eq!(seen(&run), ["few call failed", "wait await failed", "nap sleep failed", "kids for_each undoing"]);
+    let children =
+        view(&run.definition, &run.state, &Surroundings::default()).steps.remove(3).children.expect("children");
+    assert_eq!((children.running, children.failed, children.failures[0].child), (2, 1, 1));
+    // Ended by hand, nobody knows what becomes of those at work.
+    let ended = check(
+        yaml,
+        "
+        start => started; few do queued; wait waits till 9s; nap waits till 3s; kids has 3; kids starts 0,1
+        terminate forced => terminated; told terminate@7
+    ",
+    );
+    assert_eq!(seen(&ended), ["few call skipped", "wait await skipped", "nap sleep skipped", "kids for_each unknown"]);
+}
+
+#[test]
+fn the_history_names_what_is_new_and_the_steps_it_is_about() {
+    let run = check(
+        "
+saga: test
+version: 1
+title: Test
+input: {type: object}
+steps:
+  - {name: wait, await: go}
+  - {name: kid, saga: badge, kind: compensable, compensate: cancel}
+  - {name: a, call: t.few@1, kind: compensable, compensate: undo, timeout: 5s, retry: {attempts: 3, backoff: 1s, jitter: 0}}
+",
+        r#"
+        start => started; wait waits
+        signal go data {"sum":5} => signal go taken; wait ok; kid has 1; kid starts 0; told taken@3
+        child kid 0 => kid/0 ok; kid ok; a do queued
+        admitted a => a do#1 till 5s
+        a do#1 retry busy => a do again at 1s
+        edit-input {"x":1} => a input edited; told edit-input@12
+        retry-from kid => kid ordered back; kid cancels 0; told retry-from@13
+        undone kid 0 => kid/0 undone; kid undone; rewound kid,a; kid has 1; kid starts 0
+    "#,
+    );
+    let told: Vec<String> = run
+        .events
+        .iter()
+        .zip(1..)
+        .map(|(event, sequence)| {
+            let entry = history_entry(&run.definition, sequence, event);
+            assert!(entry.data.get("fingerprint").is_none() && entry.data.is_object());
+            format!("{} {}", entry.event, entry.step.unwrap_or_default()).trim_end().to_owned()
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "saga_started",
+            "wait_started wait",
+            "signal_received",
+            "step_succeeded wait",
+            "children_started kid",
+            "children_dispatched kid",
+            "child_ended kid",
+            "step_succeeded kid",
+            "step_queued a",
+            "step_dispatched a",
+            "retry_scheduled a",
+            "input_edited a",
+            "rewind_ordered kid",
+            "children_dispatched kid",
+            "child_ended kid",
+            "step_undone kid",
+            "rewound",
+            "children_started kid",
+            "children_dispatched kid",
+        ]
+    );
+    let data = |at: usize| history_entry(&run.definition, 1, &run.events[at]).data;
+    assert_eq!(
+        data(2),
+        json!({"signal": "go", "signal_id": uuid::Uuid::from_u128(1), "outcome": null, "data": {"sum": 5}, "by": "ann", "taken": true})
+    );
+    assert_eq!(
+        (&data(11)["input"], &data(11)["by"], &data(11)["reason"]),
+        (&json!({"x": 1}), &json!("ann"), &json!("a test"))
+    );
+    assert_eq!(data(16), json!({"steps": ["kid", "a"]}));
 }

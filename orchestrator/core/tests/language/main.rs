@@ -1,6 +1,7 @@
 //! The whole language under anything that may happen: random definitions, random inputs in random order, and what must hold after each.
 
 mod definitions;
+mod ends;
 mod moves;
 mod outstanding;
 mod watched;

@@ -5,24 +5,18 @@ use std::collections::BTreeSet;
 use amends_core::decide::{
     Decision, Effect, Input, child_cancel, child_ended, child_request, command_of, decide, next_wakeup, start,
 };
-use amends_core::definition::{Action, Compensate, Definition, Node, OnUnknown, StepKind};
+use amends_core::definition::{Compensate, Definition, Node, OnUnknown};
 use amends_core::event::{Event, Fact};
 use amends_core::evolve::{begin, evolve};
-use amends_core::preview::preview;
 use amends_core::state::{Phase, SagaState};
 use amends_core::surroundings::Surroundings;
 use amends_core::view::{history_entry, summary, view, waiting_for};
-use amends_schemas::command::{Operation, StepResult};
+use amends_schemas::command::Operation;
 use amends_schemas::ids::SagaId;
-use amends_schemas::operate::{CancelPreview, OperatorAct, UndoAction};
-use amends_schemas::saga::{Cancellation, SagaStatus};
+use amends_schemas::saga::SagaStatus;
 use chrono::{DateTime, Utc};
-use serde_json::json;
 
 use crate::definitions::{Choices, epoch, saga_id, written};
-
-/// Rounds after which a saga of which everything is answered for good must be at its end.
-const ROUNDS_MAX: usize = 2_000;
 
 pub struct Watched {
     pub definition: Definition,
@@ -260,137 +254,6 @@ impl Watched {
         assert_eq!(seen.steps.len(), self.definition.steps.len());
     }
 
-    /// What the preview promises is what a cancel does, to its end.
-    fn check_preview(&self) {
-        let promised = preview(&self.definition, &self.state, self.now);
-        let mut state = self.state.clone();
-        let cancel = Input::Cancel { by: "ann".to_owned(), reason: "why not".to_owned(), parent: None };
-        let decision = decide(&self.definition, &mut state, cancel, self.now);
-        let undone = |events: &[Event]| -> BTreeSet<usize> {
-            let steps = events.iter().filter_map(|event| match event.fact {
-                Fact::StepDispatched { step, operation: Operation::Undo, .. }
-                | Fact::StepQueued { step, operation: Operation::Undo }
-                | Fact::ChildrenDispatched { step, operation: Operation::Undo, .. } => Some(step),
-                _ => None,
-            });
-            steps.collect()
-        };
-        let turned = decision.events.iter().any(|event| matches!(event.fact, Fact::CompensationStarted { .. }));
-        let open = self.state.turning_back().is_none() && !self.state.paused && self.state.rewind.is_none();
-        match (&promised.cancel, decision.cancellation.expect("told")) {
-            (CancelPreview::Refused { code }, Err(problem)) => assert_eq!(*code, problem.code),
-            (
-                CancelPreview::Forward { forward_saga_id, .. },
-                Ok(Cancellation::Forward { forward_saga_id: told, .. }),
-            ) => {
-                assert_eq!(*forward_saga_id, told);
-            }
-            (CancelPreview::Compensate, Ok(Cancellation::Compensating { .. })) if open => {
-                assert!(turned, "{promised:#?} {state:#?}");
-                let names = promised
-                    .steps
-                    .iter()
-                    .filter(|step| matches!(step.action, UndoAction::Undo | UndoAction::CancelChildren));
-                let names: BTreeSet<usize> = names.filter_map(|step| self.definition.step_index(&step.step)).collect();
-                let mut events = decision.events;
-                self.undo_everything(&mut state, &mut events);
-                assert_eq!(undone(&events), names, "{promised:#?} {:#?}", self.state);
-                assert_eq!(state.status, SagaStatus::Compensated);
-            }
-            (
-                CancelPreview::AwaitStep { .. } | CancelPreview::SettleDoubt { .. },
-                Ok(Cancellation::Compensating { .. }),
-            ) => {
-                assert!(!turned || !open, "{promised:#?}");
-            }
-            (CancelPreview::Compensate | CancelPreview::Already, Ok(Cancellation::Compensating { .. })) => {}
-            (promised, told) => panic!("promised {promised:?}, told {told:?}"),
-        }
-    }
-
-    /// Every undo succeeds.
-    fn undo_everything(&self, state: &mut SagaState, events: &mut Vec<Event>) {
-        for _ in 0..ROUNDS_MAX {
-            let next = state.steps.iter().enumerate().find_map(|(step, now)| match &now.phase {
-                Phase::Queued { .. } => Some(Input::Admitted { step }),
-                Phase::InFlight { operation, .. } => Some(Input::Reply {
-                    step: self.definition.steps[step].name.to_string(),
-                    operation: *operation,
-                    attempt: now.attempts.of(*operation),
-                    result: StepResult::Succeeded { outcome: None, output: json!({}) },
-                }),
-                Phase::Children { .. } => {
-                    let child = *now.children.as_ref()?.undoing.first()?;
-                    self.child_input(step, child, Operation::Undo, SagaStatus::Completed)
-                }
-                _ => None,
-            });
-            let Some(next) = next else { return };
-            events.extend(decide(&self.definition, state, next, self.now).events);
-        }
-    }
-
-    /// From here on everything is answered for good, and a person deals with what is stuck: the saga must come to its end.
-    pub fn come_to_an_end(&mut self) {
-        for round in 0..ROUNDS_MAX {
-            if self.state.is_settled() {
-                return;
-            }
-            let next = self.next_to_the_end(round);
-            self.give(next);
-        }
-        panic!("not at its end after {ROUNDS_MAX} answers: {:#?}\n{}", self.state, self.definition.source);
-    }
-
-    fn next_to_the_end(&mut self, round: usize) -> Input {
-        if self.state.status.is_final() {
-            let untold = self.state.parent.as_ref().is_some_and(|parent| !parent.told);
-            return if untold { Input::ParentTold } else { Input::ForwardCancellationAnswered { result: Ok(()) } };
-        }
-        if self.state.paused {
-            return Input::Operate(self.operation_input(OperatorAct::Resume));
-        }
-        for step in 0..self.state.steps.len() {
-            let name = self.definition.steps[step].name.to_string();
-            let now = &self.state.steps[step];
-            match now.phase.clone() {
-                Phase::Queued { .. } => return Input::Admitted { step },
-                Phase::InFlight { operation, .. } => {
-                    // What is done anew may be done again and again, but not for ever.
-                    let result = StepResult::Succeeded { outcome: None, output: json!({}) };
-                    return Input::Reply { step: name, operation, attempt: now.attempts.of(operation), result };
-                }
-                Phase::Children { .. } => {
-                    let children = now.children.as_ref().expect("children");
-                    let running = children.running.first().map(|child| (*child, Operation::Do));
-                    let undoing = children.undoing.first().map(|child| (*child, Operation::Undo));
-                    let (child, operation) = running.or(undoing).expect("somebody is at work");
-                    return self.child_input(step, child, operation, SagaStatus::Completed).expect("a child");
-                }
-                Phase::Waiting { until: None } => {
-                    let Action::Await(awaited) = &self.definition.steps[step].action else {
-                        panic!("waits for nothing")
-                    };
-                    return Self::signal_input(&awaited.signal, 9);
-                }
-                Phase::Stuck { in_doubt, operation } => {
-                    let resolution = if in_doubt || operation == Operation::Undo || round % 2 == 0 {
-                        amends_schemas::operate::Resolution::Succeeded {
-                            outcome: None,
-                            output: serde_json::Value::Null,
-                        }
-                    } else {
-                        return Input::Operate(self.operation_input(OperatorAct::Skip { step: Some(name) }));
-                    };
-                    return Input::Operate(self.operation_input(OperatorAct::Resolve { step: Some(name), resolution }));
-                }
-                _ => {}
-            }
-        }
-        self.now = self.now.max(next_wakeup(&self.state).expect("time moves it"));
-        Input::TimeReached
-    }
-
     pub fn check_replay(&self) {
         let mut replayed = begin(&self.definition, saga_id(), &self.events[0]).expect("begins");
         for event in &self.events[1..] {
@@ -400,35 +263,5 @@ impl Watched {
         assert_eq!(replayed, self.state);
         let written = serde_json::to_string(&self.state).expect("writes");
         assert_eq!(serde_json::from_str::<SagaState>(&written).expect("reads"), self.state);
-    }
-
-    /// Where it may have come to.
-    pub fn check_end(&self) {
-        let state = &self.state;
-        let pivot = self
-            .definition
-            .steps
-            .iter()
-            .zip(&state.steps)
-            .any(|(step, now)| step.kind == StepKind::Pivot && now.phase == Phase::Succeeded);
-        match state.status {
-            SagaStatus::Completed => {
-                assert!(state.steps.iter().all(|step| matches!(step.phase, Phase::Succeeded | Phase::Skipped)));
-                assert!(state.reason.is_none());
-            }
-            SagaStatus::Compensated => {
-                assert!(!pivot && state.reason.is_some() && state.rewind.is_none());
-                for (step, now) in self.definition.steps.iter().zip(&state.steps) {
-                    let good = match now.phase {
-                        Phase::Succeeded => step.kind == StepKind::Wait,
-                        Phase::Interrupted => false,
-                        _ => !now.phase.is_open(),
-                    };
-                    assert!(good, "`{}` is {:?}", step.name, now.phase);
-                }
-            }
-            SagaStatus::Terminated => {}
-            SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Stuck => panic!("it still moves"),
-        }
     }
 }
