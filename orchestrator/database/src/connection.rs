@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use surrealdb::Surreal;
-use surrealdb::engine::any::Any;
 use tokio::time::timeout;
 
+use crate::client::Client;
 use crate::error::{DatabaseError, ErrorKind};
 
 /// How long a server may take to answer a statement. Far more than any statement of ours needs; a server that hangs, or a network that
@@ -21,27 +20,27 @@ const IDLE_SESSIONS_MAX: usize = 32;
 /// One connection. A server's may be lost; then another takes its place, and this one goes with its last transaction.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    client: Surreal<Any>,
+    client: Client,
     /// Signed in, and free for a transaction: beginning one takes a session of its own.
-    idle: Mutex<Vec<Surreal<Any>>>,
+    idle: Mutex<Vec<Client>>,
     remote: bool,
     lost: AtomicBool,
 }
 
 impl Connection {
-    pub(crate) const fn embedded(client: Surreal<Any>) -> Self {
+    pub(crate) const fn embedded(client: Client) -> Self {
         Self::new(client, false)
     }
 
-    pub(crate) const fn remote(client: Surreal<Any>) -> Self {
+    pub(crate) const fn remote(client: Client) -> Self {
         Self::new(client, true)
     }
 
-    const fn new(client: Surreal<Any>, remote: bool) -> Self {
+    const fn new(client: Client, remote: bool) -> Self {
         Self { client, idle: Mutex::new(Vec::new()), remote, lost: AtomicBool::new(false) }
     }
 
-    pub(crate) const fn client(&self) -> &Surreal<Any> {
+    pub(crate) const fn client(&self) -> &Client {
         &self.client
     }
 
@@ -51,14 +50,14 @@ impl Connection {
     }
 
     /// A session for one transaction.
-    pub(crate) fn session(&self) -> Surreal<Any> {
+    pub(crate) fn session(&self) -> Client {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         // Cloning a client opens another session of the same user in the same database.
-        idle.unwrap_or_else(|| Surreal::clone(&self.client))
+        idle.unwrap_or_else(|| self.client.clone())
     }
 
     /// Takes a session back when its transaction is over. An embedded engine opens one for nothing.
-    pub(crate) fn give_back(&self, session: Surreal<Any>) {
+    pub(crate) fn give_back(&self, session: Client) {
         if !self.remote {
             return;
         }

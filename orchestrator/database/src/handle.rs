@@ -7,12 +7,15 @@ use std::time::Duration;
 use serde::Serialize;
 use surrealdb::Surreal;
 use surrealdb::engine::any::{self, Any};
+use surrealdb::engine::local::Db;
 use surrealdb::opt::auth::{Namespace, Root};
 use surrealdb::types::Variables;
 use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::client::Client;
 use crate::connection::Connection;
+use crate::engine::{self, Tuning};
 use crate::error::{DatabaseError, ErrorKind};
 use crate::location::{Location, check_remote_url, embedded_url};
 use crate::rows::Rows;
@@ -60,13 +63,26 @@ impl Database {
     /// [`ErrorKind::Locked`] when another process keeps the folder for longer than [`LOCK_WAIT`]; [`ErrorKind::Unavailable`] for a server
     /// that is silent for [`OPEN_TIMEOUT`]; [`ErrorKind::Bug`] for a wrong name, address or password.
     pub async fn open(location: &Location, namespace: &str, database: &str) -> Result<Self, DatabaseError> {
+        Self::open_tuned(location, namespace, database, Tuning::default()).await
+    }
+
+    /// As [`Database::open`], with an embedded engine set up in another way; a server is set up by whoever starts it.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn open_tuned(
+        location: &Location,
+        namespace: &str,
+        database: &str,
+        tuning: Tuning,
+    ) -> Result<Self, DatabaseError> {
         check_name(namespace)?;
         check_name(database)?;
         let connection = match location {
             Location::Embedded(folder) => {
-                let client = open_embedded(folder).await?;
+                let client = open_embedded(folder, tuning).await?;
                 choose(&client, namespace, database).await?;
-                Connection::embedded(client)
+                Connection::embedded(Client::Embedded(client))
             }
             Location::Remote { .. } => connect(location, namespace, database).await?,
         };
@@ -96,7 +112,7 @@ impl Database {
     /// As [`Database::query`].
     pub async fn query_values(&self, statements: &str, bindings: Variables) -> Result<Rows, DatabaseError> {
         let connection = self.connection().await?;
-        let results = connection.answer(connection.client().query(statements).bind(bindings).into_future()).await?;
+        let results = connection.answer(connection.client().query(statements, bindings)).await?;
         Rows::from_results(results).inspect_err(|error| connection.look_at(error))
     }
 
@@ -106,7 +122,7 @@ impl Database {
     /// [`ErrorKind::Unavailable`].
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
         let connection = self.connection().await?;
-        let transaction = connection.answer(connection.session().begin().into_future()).await?;
+        let transaction = connection.answer(connection.session().begin()).await?;
         Ok(Transaction::new(connection, transaction))
     }
 
@@ -177,11 +193,11 @@ fn check_name(name: &str) -> Result<(), DatabaseError> {
     }
 }
 
-async fn open_embedded(folder: &Path) -> Result<Surreal<Any>, DatabaseError> {
+async fn open_embedded(folder: &Path, tuning: Tuning) -> Result<Surreal<Db>, DatabaseError> {
     let url = embedded_url(folder)?;
     let deadline = Instant::now() + LOCK_WAIT;
     loop {
-        match any::connect(url.as_str()).await.map_err(DatabaseError::from) {
+        match engine::open(&url, tuning).await.map_err(DatabaseError::from) {
             Err(error) if error.kind() == ErrorKind::Locked && Instant::now() < deadline => sleep(LOCK_POLL).await,
             Err(error) if error.kind() == ErrorKind::Locked => {
                 let message =
@@ -210,7 +226,7 @@ async fn connect(location: &Location, namespace: &str, database: &str) -> Result
     });
     let client =
         opened.await.map_err(|_| DatabaseError::unavailable(format!("{url} did not answer in {OPEN_TIMEOUT:?}")))??;
-    Ok(Connection::remote(client))
+    Ok(Connection::remote(Client::Server(client)))
 }
 
 async fn sign_in(client: &Surreal<Any>, username: &str, password: &str, namespace: &str) -> Result<(), DatabaseError> {
@@ -230,7 +246,11 @@ async fn sign_in(client: &Surreal<Any>, username: &str, password: &str, namespac
 }
 
 /// Chooses the namespace and the database, and defines them if they are missing. Every role of a new deployment does so at once.
-async fn choose(client: &Surreal<Any>, namespace: &str, database: &str) -> Result<(), DatabaseError> {
+async fn choose<C: surrealdb::Connection>(
+    client: &Surreal<C>,
+    namespace: &str,
+    database: &str,
+) -> Result<(), DatabaseError> {
     let mut attempt = 1;
     loop {
         match try_choose(client, namespace, database).await {
@@ -246,7 +266,11 @@ async fn choose(client: &Surreal<Any>, namespace: &str, database: &str) -> Resul
     }
 }
 
-async fn try_choose(client: &Surreal<Any>, namespace: &str, database: &str) -> Result<(), DatabaseError> {
+async fn try_choose<C: surrealdb::Connection>(
+    client: &Surreal<C>,
+    namespace: &str,
+    database: &str,
+) -> Result<(), DatabaseError> {
     // A user of the namespace may not define it; then it exists, or choosing it fails below.
     let _ = client.query(format!("DEFINE NAMESPACE IF NOT EXISTS {namespace}")).await?;
     client.use_ns(namespace).await?;

@@ -76,7 +76,9 @@
 //!
 //! Define every table before it is used: the first write to an undefined table defines it, and two transactions that do so conflict.
 
+mod client;
 mod connection;
+mod engine;
 mod error;
 mod handle;
 mod location;
@@ -85,6 +87,7 @@ mod transaction;
 mod value;
 
 pub use connection::ANSWER_TIMEOUT;
+pub use engine::Tuning;
 pub use error::{DatabaseError, ErrorKind};
 pub use handle::{Database, LOCK_WAIT, OPEN_TIMEOUT, PING_TIMEOUT};
 pub use location::Location;

@@ -3,10 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
-use surrealdb::engine::any::Any;
-use surrealdb::method;
 use surrealdb::types::Variables;
 
+use crate::client::Begun;
 use crate::connection::Connection;
 use crate::error::DatabaseError;
 use crate::rows::Rows;
@@ -19,13 +18,13 @@ use crate::value::to_variables;
 #[derive(Debug)]
 pub struct Transaction {
     // `None` once finished.
-    inner: Option<method::Transaction<Any>>,
+    inner: Option<Begun>,
     failed: Mutex<Option<DatabaseError>>,
     connection: Arc<Connection>,
 }
 
 impl Transaction {
-    pub(crate) const fn new(connection: Arc<Connection>, inner: method::Transaction<Any>) -> Self {
+    pub(crate) const fn new(connection: Arc<Connection>, inner: Begun) -> Self {
         Self { inner: Some(inner), failed: Mutex::new(None), connection }
     }
 
@@ -46,7 +45,7 @@ impl Transaction {
     /// As [`Transaction::query`].
     pub async fn query_values(&self, statements: &str, bindings: Variables) -> Result<Rows, DatabaseError> {
         let inner = self.inner.as_ref().expect("only commit and cancel take it, and they consume self");
-        let answer = self.connection.answer(inner.query(statements).bind(bindings).into_future()).await;
+        let answer = self.connection.answer(inner.query(statements, bindings)).await;
         answer.and_then(Rows::from_results).map_err(|error| {
             self.connection.look_at(&error);
             self.fail(error)
@@ -63,7 +62,7 @@ impl Transaction {
         let inner = self.inner.take().expect("only commit and cancel take it, and they consume self");
         match failed {
             None => {
-                let session = self.connection.answer(inner.commit().into_future()).await?;
+                let session = self.connection.answer(inner.commit()).await?;
                 self.connection.give_back(session);
                 Ok(())
             }
@@ -108,8 +107,8 @@ impl Drop for Transaction {
 }
 
 /// Cancels it, and keeps its session for the next one.
-async fn end(connection: &Connection, transaction: method::Transaction<Any>) -> Result<(), DatabaseError> {
-    let session = connection.answer(transaction.cancel().into_future()).await?;
+async fn end(connection: &Connection, transaction: Begun) -> Result<(), DatabaseError> {
+    let session = connection.answer(transaction.cancel()).await?;
     connection.give_back(session);
     Ok(())
 }

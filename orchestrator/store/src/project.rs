@@ -14,6 +14,9 @@ use crate::tally::{BEFORE, Tally};
 /// Rows written by one statement: large enough that parsing and planning do not count, small enough to stay a small message.
 const CHUNK_ROWS: usize = 500;
 
+/// Bytes of blobs beyond which rows go in several transactions: one must fit into the engine's table in memory.
+const TRANSACTION_BYTES: usize = 32 * 1024 * 1024;
+
 /// How often two projectors of one partition (an owner and the one it replaces) may get in each other's way.
 const PROJECT_ATTEMPTS_MAX: usize = 8;
 
@@ -49,10 +52,31 @@ pub(crate) async fn project(
     checkpoint: Checkpoint,
     sagas: &[StoredSaga],
 ) -> Result<(), StoreError> {
-    let rows = sagas.iter().map(|saga| SagaRow::new(partition, saga)).collect::<Result<Vec<SagaRow>, _>>()?;
+    let mut rows = Vec::with_capacity(sagas.len());
+    let mut bytes = 0;
+    for saga in sagas {
+        let row = SagaRow::new(partition, saga)?;
+        bytes += row.blob_bytes();
+        rows.push(row);
+        // Rows may be newer than the checkpoint: those that do not fit go first, and leave it where it is.
+        if bytes > TRANSACTION_BYTES {
+            write_rows(database, partition, Checkpoint { position: 0, ..checkpoint }, &rows).await?;
+            rows.clear();
+            bytes = 0;
+        }
+    }
+    write_rows(database, partition, checkpoint, &rows).await
+}
+
+async fn write_rows(
+    database: &Database,
+    partition: PartitionId,
+    checkpoint: Checkpoint,
+    rows: &[SagaRow],
+) -> Result<(), StoreError> {
     let mut attempt = 1;
     loop {
-        match try_project(database, partition, checkpoint, &rows).await {
+        match try_project(database, partition, checkpoint, rows).await {
             Ok(stored) if stored.epoch > checkpoint.epoch => return Err(fenced(partition, stored)),
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::Conflict && attempt < PROJECT_ATTEMPTS_MAX => attempt += 1,

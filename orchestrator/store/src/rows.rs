@@ -236,6 +236,11 @@ impl SagaRow {
 }
 
 impl SagaRow {
+    /// Of what makes it large.
+    pub(crate) fn blob_bytes(&self) -> usize {
+        self.state.len()
+    }
+
     /// Adds it to what is counted.
     pub(crate) fn count(&self, tally: &mut Tally) {
         tally.is(self.partition, &self.definition, &self.status, self.paused);
