@@ -155,6 +155,19 @@ mod tests {
         assert!(schemas.definitions.find("hello", Some(1)).is_some());
         assert!(schemas.definitions.find("registration", None).is_some());
 
+        // Without a folder of their own they may lie anywhere.
+        let beside = folder.path().join("all");
+        std::fs::create_dir_all(beside.join("contracts")).expect("made");
+        std::fs::write(
+            beside.join("hello.yaml"),
+            saga.replace("greeting.say@1", "registration.confirm@1")
+                .replace("input: {name: /input/name}", "input: {registration_id: /input/name}")
+                .replace("compensate: undo", "compensate: {waive: none}"),
+        )
+        .expect("written");
+        let schemas = Schemas::load(beside.to_str().expect("utf-8")).expect("loads");
+        assert!(schemas.definitions.find("hello", Some(1)).is_some());
+
         std::fs::write(folder.path().join("sagas/hello.yaml"), saga.replace("/input/name", "/input/nmae"))
             .expect("written");
         let error = Schemas::load(path).expect_err("a pointer that resolves nowhere").to_string();
@@ -164,6 +177,6 @@ mod tests {
             saga.replace("title: Hello\n", "title: Hello\ncancel_with: {saga: nobody, input: {name: /input/name}}\n");
         std::fs::write(folder.path().join("sagas/hello.yaml"), cancelled).expect("written");
         let error = Schemas::load(path).expect_err("a cancel_with that is not there").to_string();
-        assert!(error.contains("hello.yaml:1:1: `cancel_with` names the saga `nobody`"), "{error}");
+        assert!(error.contains("hello.yaml:4:21: `cancel_with` names the saga `nobody`"), "{error}");
     }
 }
