@@ -83,8 +83,9 @@ async fn sagas_of(client: &Client, old: &Definition, last: usize) -> anyhow::Res
 
 async fn play(client: &Client, old: &Definition, new: &Definition, saga: &SagaSummary) -> anyhow::Result<Outcome> {
     let history = client.whole_history(saga.saga_id).await?;
-    Ok(match Recording::read(old, saga.saga_id, &history) {
-        Ok(recording) => Outcome::Played(rehearse(old, new, &recording)),
+    let recording = Recording::read(old, saga.saga_id, &history);
+    Ok(match recording.and_then(|recording| rehearse(old, new, &recording)) {
+        Ok(divergences) => Outcome::Played(divergences),
         Err(error) => Outcome::Unplayed(error.to_string()),
     })
 }

@@ -188,7 +188,8 @@ fn check(how: Run, changes: &[(&str, &str)], want: &[&str]) {
 fn check_documents(how: Run, old: &str, new: &str, want: &[&str]) {
     let old = read(old);
     let recording = Recording::read(&old, saga_id(), &run(&old, how)).expect("a recording");
-    let said: Vec<String> = rehearse(&old, &read(new), &recording).iter().map(ToString::to_string).collect();
+    let divergences = rehearse(&old, &read(new), &recording).expect("as it ran");
+    let said: Vec<String> = divergences.iter().map(ToString::to_string).collect();
     assert_eq!(said, want);
 }
 

@@ -6,7 +6,7 @@ use amends_schemas::problem::cut;
 use serde_json::Value;
 
 use super::play::{End, Play, play};
-use super::recording::Recording;
+use super::recording::{Recording, RecordingError};
 use crate::accept::accept;
 use crate::definition::{Definition, Node};
 
@@ -97,7 +97,14 @@ pub enum Order {
 
 /// Plays both definitions over a recording and says where they part. Empty when the new one does what the old one did, as far as
 /// is recorded.
-pub fn rehearse(old: &Definition, new: &Definition, recording: &Recording) -> Vec<Divergence> {
+///
+/// # Errors
+/// [`RecordingError::Unfaithful`].
+pub fn rehearse(
+    old: &Definition,
+    new: &Definition,
+    recording: &Recording,
+) -> Result<Vec<Divergence>, RecordingError> {
     let mut divergences = Vec::new();
     if let Err(problem) = accept(new, &recording.input, &recording.tags) {
         let places: Vec<String> =
@@ -106,6 +113,11 @@ pub fn rehearse(old: &Definition, new: &Definition, recording: &Recording) -> Ve
         divergences.push(Divergence::InputRefused { reason });
     }
     let (old, new) = (play(old, recording), play(new, recording));
+    if let Some(output) = &recording.completed
+        && old.end != (End::Completed { output: output.clone() })
+    {
+        return Err(RecordingError::Unfaithful { end: old.end.to_string() });
+    }
     for step in &new.definition.steps {
         compare_step(&old, &new, &step.name, &mut divergences);
     }
@@ -119,7 +131,7 @@ pub fn rehearse(old: &Definition, new: &Definition, recording: &Recording) -> Ve
     }
     compare_order(&old, &new, &mut divergences);
     compare_end(&old, &new, &mut divergences);
-    divergences
+    Ok(divergences)
 }
 
 fn compare_step(old: &Play<'_>, new: &Play<'_>, name: &str, divergences: &mut Vec<Divergence>) {

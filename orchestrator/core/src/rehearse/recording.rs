@@ -24,6 +24,8 @@ pub struct Recording {
     pub(super) signals: BTreeMap<String, Recorded>,
     /// By step: what an operator has given it.
     pub(super) edited: BTreeMap<String, Value>,
+    /// What it answered, when it has completed.
+    pub(super) completed: Option<Value>,
 }
 
 /// How a step ended.
@@ -60,6 +62,12 @@ pub enum RecordingError {
         event: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// Played under the definition that it ran, it does not end as it did: a fault of the rehearsal, which then says nothing.
+    #[error("played under its own definition it ends otherwise than it did ({end}); this is a fault of the rehearsal")]
+    Unfaithful {
+        /// How it would.
+        end: String,
     },
 }
 
@@ -102,6 +110,11 @@ struct Edited {
 }
 
 #[derive(Deserialize)]
+struct Completed {
+    output: Value,
+}
+
+#[derive(Deserialize)]
 struct Rewound {
     steps: Vec<usize>,
 }
@@ -126,6 +139,7 @@ impl Recording {
             results: BTreeMap::new(),
             signals: BTreeMap::new(),
             edited: BTreeMap::new(),
+            completed: None,
         };
         for entry in history {
             recording.take(old, entry)?;
@@ -158,6 +172,7 @@ impl Recording {
                 let Signalled { signal, outcome, data } = data(entry)?;
                 self.signals.insert(signal, Recorded::Succeeded { outcome, output: data });
             }
+            ("saga_completed", _) => self.completed = Some(data::<Completed>(entry)?.output),
             ("rewound", _) => {
                 for step in data::<Rewound>(entry)?.steps {
                     if let Some(step) = old.steps.get(step) {

@@ -4,6 +4,7 @@ mod definitions;
 mod ends;
 mod moves;
 mod outstanding;
+mod rehearsed;
 mod watched;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,7 @@ proptest! {
         watched.check_replay();
         prop_assert!(watched.state.status.is_final() && watched.state.is_settled(), "{:#?}", watched.state);
         watched.check_end();
+        rehearsed::check(&watched);
     }
 }
 
