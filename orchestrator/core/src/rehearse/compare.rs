@@ -100,11 +100,7 @@ pub enum Order {
 ///
 /// # Errors
 /// [`RecordingError::Unfaithful`].
-pub fn rehearse(
-    old: &Definition,
-    new: &Definition,
-    recording: &Recording,
-) -> Result<Vec<Divergence>, RecordingError> {
+pub fn rehearse(old: &Definition, new: &Definition, recording: &Recording) -> Result<Vec<Divergence>, RecordingError> {
     let mut divergences = Vec::new();
     if let Err(problem) = accept(new, &recording.input, &recording.tags) {
         let places: Vec<String> =

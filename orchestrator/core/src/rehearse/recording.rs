@@ -116,7 +116,8 @@ struct Completed {
 
 #[derive(Deserialize)]
 struct Rewound {
-    steps: Vec<usize>,
+    /// By name.
+    steps: Vec<String>,
 }
 
 impl Recording {
@@ -142,13 +143,13 @@ impl Recording {
             completed: None,
         };
         for entry in history {
-            recording.take(old, entry)?;
+            recording.take(entry)?;
         }
         Ok(recording)
     }
 
     /// What a fact adds. The last word on a step counts: an operator may have had it done anew.
-    fn take(&mut self, old: &Definition, entry: &HistoryEntry) -> Result<(), RecordingError> {
+    fn take(&mut self, entry: &HistoryEntry) -> Result<(), RecordingError> {
         let step = entry.step.clone();
         match (entry.event.as_str(), step) {
             ("step_succeeded", Some(step)) => {
@@ -175,9 +176,7 @@ impl Recording {
             ("saga_completed", _) => self.completed = Some(data::<Completed>(entry)?.output),
             ("rewound", _) => {
                 for step in data::<Rewound>(entry)?.steps {
-                    if let Some(step) = old.steps.get(step) {
-                        self.results.remove(&*step.name);
-                    }
+                    self.results.remove(&step);
                 }
             }
             // No other fact says how a step ended.
