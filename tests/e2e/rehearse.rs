@@ -40,10 +40,10 @@ async fn a_new_version_is_rehearsed_over_the_sagas_that_ran() {
     assert!(same && said.contains("registration@2 over 2 of registration@1: 2 the same, 0 diverge"), "{said}");
 
     // Both came to `pay`; only one came behind it.
-    let (same, said) = rehearse("      payer: /input/attendee\n", "");
-    assert!(!same && said.contains("`pay` would be given another input: /payer was"), "{said}");
+    let (same, said) = rehearse("payer: /input/attendee\n", "payer: {name: Nobody, email: n@example.org}\n");
+    assert!(!same && said.contains("`pay` would be given another input: /payer/email was"), "{said}");
     assert!(said.contains("0 the same, 2 diverge"), "{said}");
-    let (same, said) = rehearse("      buyer: /input/attendee\n", "      buyer: {name: Nobody}\n");
+    let (same, said) = rehearse("buyer: /input/attendee\n", "buyer: {name: Nobody, email: n@example.org}\n");
     assert!(!same && said.contains("completed     `invoice` would be given another input: /buyer"), "{said}");
     assert!(said.contains("1 the same, 1 diverge"), "{said}");
 
