@@ -24,6 +24,7 @@ use crate::problems::{FieldProblem, PROBLEM_JSON, ProblemDocument};
         (name = "notifications", description = "Messages to people"),
         (name = "sagas", description = "Business transactions across contexts"),
         (name = "schedules", description = "What starts sagas at given times"),
+        (name = "bulk operations", description = "A verb over every saga that a filter finds"),
         (name = "definitions", description = "What sagas are made of"),
         (name = "operations", description = "For those who run it"),
     )

@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 use crate::openapi::{Document, complete};
 use crate::problems::{no_such_method, no_such_route};
 use crate::routes::{
-    dead_letters, definitions, events, invoices, notifications, operate, operations, payments, registrations, sagas,
-    schedules, search, signals, stream, workers,
+    bulk, dead_letters, definitions, events, invoices, notifications, operate, operations, payments, registrations,
+    sagas, schedules, search, signals, stream, workers,
 };
 use crate::state::Api;
 use crate::telemetry::{bound, observe};
@@ -58,6 +58,11 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(schedules::pause_schedule))
         .routes(routes!(schedules::resume_schedule))
         .routes(routes!(schedules::run_schedule))
+        .routes(routes!(bulk::start_bulk_operation, bulk::list_bulk_operations))
+        .routes(routes!(bulk::get_bulk_operation))
+        .routes(routes!(bulk::pause_bulk_operation))
+        .routes(routes!(bulk::resume_bulk_operation))
+        .routes(routes!(bulk::cancel_bulk_operation))
         .routes(routes!(definitions::list_definitions))
         .routes(routes!(definitions::get_definition))
         .routes(routes!(workers::list_workers))

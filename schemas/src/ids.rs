@@ -51,6 +51,10 @@ uuid_id!(
     SagaId
 );
 uuid_id!(
+    /// One verb over many sagas.
+    BulkId
+);
+uuid_id!(
     /// One event of the catalog (a conference, a concert), not a domain event.
     EventId
 );

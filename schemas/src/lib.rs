@@ -7,6 +7,7 @@
 //! * [`search`]: which sagas are meant, in a list, a count or a bulk operation.
 //! * [`operate`]: what operators do with a saga by hand, and what a cancel would do.
 //! * [`schedule`]: what starts sagas at given times.
+//! * [`bulk`]: the same over every saga that a filter finds.
 //! * [`event`]: domain events as CloudEvents.
 //! * [`dead_letter`]: messages that could not be handled, and what operators do with them.
 //! * [`presence`]: who serves what, and what waits to be served.
@@ -15,6 +16,7 @@
 //! * [`cursor`]: where a page of a list ended.
 //! * [`limits`]: the bounds that hold at every door.
 
+pub mod bulk;
 pub mod command;
 pub mod contract;
 pub mod cursor;

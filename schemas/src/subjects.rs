@@ -114,6 +114,24 @@ pub const ORCHESTRATOR_COUNT: &str = "amends.orc.count";
 /// Asks any orchestrator for the [`SagaCounts`](crate::search::SagaCounts).
 pub const ORCHESTRATOR_COUNTS: &str = "amends.orc.counts";
 
+/// Asks any orchestrator what a filter finds, before anything is done to it: a [`SagaFilter`](crate::search::SagaFilter), answered with
+/// [`Found`](crate::search::Found).
+pub const ORCHESTRATOR_BULK_PREVIEW: &str = "amends.orc.bulk.preview";
+
+/// Asks any orchestrator to begin a bulk operation: [`StartBulk`](crate::bulk::StartBulk), answered with a
+/// [`BulkOperation`](crate::bulk::BulkOperation).
+pub const ORCHESTRATOR_BULK_START: &str = "amends.orc.bulk.start";
+
+/// Asks any orchestrator for a [`BulkOperation`](crate::bulk::BulkOperation) by its [`BulkRef`](crate::bulk::BulkRef).
+pub const ORCHESTRATOR_BULK_GET: &str = "amends.orc.bulk.get";
+
+/// Asks any orchestrator for a page of bulk operations: [`ListBulk`](crate::bulk::ListBulk).
+pub const ORCHESTRATOR_BULK_LIST: &str = "amends.orc.bulk.list";
+
+/// Asks any orchestrator to pause, resume or end a bulk operation: [`ControlBulk`](crate::bulk::ControlBulk), answered with the
+/// [`BulkOperation`](crate::bulk::BulkOperation).
+pub const ORCHESTRATOR_BULK_CONTROL: &str = "amends.orc.bulk.control";
+
 /// Asks any orchestrator for the definitions it serves.
 pub const ORCHESTRATOR_DEFINITIONS: &str = "amends.orc.definitions";
 

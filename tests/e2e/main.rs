@@ -1,5 +1,6 @@
 //! End to end: the real binary, a real nats-server, a real SurrealDB, a real payment gateway over HTTP.
 
+mod bulk;
 mod cancellation;
 mod capacity;
 mod door;

@@ -34,15 +34,25 @@ steps:
   - {name: a, call: hand.a@1, kind: compensable, compensate: {undo: {timeout: 10m}}, timeout: 10m, on_unknown: retry}
 ";
 
+/// Stuck as soon as nobody knows how its step ended.
+const ASK: &str = "
+saga: ask
+version: 1
+title: Ask
+input: {type: object}
+steps:
+  - {name: b, call: hand.b@1, kind: compensable, compensate: {undo: {timeout: 10m}}, timeout: 10m, on_unknown: ask}
+";
+
 /// A platform with sagas of its own, and a hand on its commands.
-struct Stage {
-    platform: Platform,
-    nats: Nats,
+pub(crate) struct Stage {
+    pub(crate) platform: Platform,
+    pub(crate) nats: Nats,
     _folder: tempfile::TempDir,
 }
 
 impl Stage {
-    async fn set() -> Self {
+    pub(crate) async fn set() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let contracts = folder.path().join("contracts/hand");
         let sagas = folder.path().join("sagas");
@@ -58,23 +68,24 @@ impl Stage {
         }
         std::fs::write(sagas.join("hand.yaml"), HAND).expect("written");
         std::fs::write(sagas.join("short.yaml"), SHORT).expect("written");
+        std::fs::write(sagas.join("ask.yaml"), ASK).expect("written");
         let platform = Platform::start_with(BINARY, &["--schemas", &folder.path().to_string_lossy()]).await;
         let nats = connect(&platform).await;
         Self { platform, nats, _folder: folder }
     }
 
-    fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.platform.client
     }
 
-    async fn start(&self, definition: &str) -> String {
+    pub(crate) async fn start(&self, definition: &str) -> String {
         let answer = self.client().post("/v1/sagas", &json!({"definition": definition, "input": {}})).await;
         assert_eq!(answer.status, 202, "{answer:?}");
         answer.text("saga_id")
     }
 
     /// Takes the next command of a step off the queue.
-    async fn command(&self, step: &str) -> Value {
+    pub(crate) async fn command(&self, step: &str) -> Value {
         let contract = format!("hand.{step}@1").parse().expect("a contract's name");
         until(&format!("a command of {step}"), SAGA_DEADLINE, async || {
             let consumer = self.nats.command_consumer(&contract).await.ok()?;
@@ -87,12 +98,12 @@ impl Stage {
     }
 
     /// Answers a command as a worker would; what the owner says to it.
-    async fn reply(&self, command: &Value, result: Value) -> String {
+    pub(crate) async fn reply(&self, command: &Value, result: Value) -> String {
         reply(&self.nats, command, result).await
     }
 
     /// Takes the next command of a step, checks what is asked, answers it.
-    async fn work(&self, step: &str, operation: &str, result: Value) -> Value {
+    pub(crate) async fn work(&self, step: &str, operation: &str, result: Value) -> Value {
         let command = self.command(step).await;
         assert_eq!(command["operation"], operation, "{command}");
         assert_eq!(self.reply(&command, result).await, "+OK");
@@ -123,7 +134,7 @@ impl Stage {
         body
     }
 
-    async fn saga(&self, saga_id: &str) -> Value {
+    pub(crate) async fn saga(&self, saga_id: &str) -> Value {
         self.client().get(&format!("/v1/sagas/{saga_id}")).await.body
     }
 
@@ -133,7 +144,7 @@ impl Stage {
     }
 }
 
-async fn connect(platform: &Platform) -> Nats {
+pub(crate) async fn connect(platform: &Platform) -> Nats {
     let settings = NatsSettings { url: platform.nats.clone(), name: "hand".to_owned(), credentials: None, replicas: 1 };
     Nats::connect(&settings, SAGA_DEADLINE).await.expect("NATS is there")
 }
@@ -148,11 +159,11 @@ async fn reply(nats: &Nats, command: &Value, result: Value) -> String {
     String::from_utf8_lossy(&answer.payload).into_owned()
 }
 
-fn succeeded() -> Value {
+pub(crate) fn succeeded() -> Value {
     json!({"status": "succeeded", "output": {"id": 7}})
 }
 
-fn not(status: &str) -> Value {
+pub(crate) fn not(status: &str) -> Value {
     json!({"status": status, "error": {"code": "a_test", "message": "A test's."}})
 }
 

@@ -1,6 +1,7 @@
 //! How answers read, for the OpenAPI document: twins of the wire types in `amends_schemas`, and the shape of what contexts
 //! answer and the gateway passes on. Tests check real answers against them.
 
+mod bulk;
 mod contexts;
 mod family;
 mod operate;
@@ -9,6 +10,7 @@ mod schedules;
 mod search;
 mod workers;
 
+pub use bulk::{BulkOperationDocument, BulkPreviewDocument, BulkVerbDocument, SagaFilterDocument};
 pub use contexts::{
     AvailabilityDocument, ChargeDocument, CreditNoteDocument, InvoiceDocument, InvoiceLineDocument,
     NotificationDocument, PaymentDocument, PersonDocument, ReceiptDocument, RefundDocument, RegistrationDocument,

@@ -1,5 +1,6 @@
 //! The routes, one file per resource.
 
+pub mod bulk;
 pub mod dead_letters;
 pub mod definitions;
 pub mod events;

@@ -2,6 +2,7 @@
 //! Every answer is checked against the OpenAPI document that the gateway serves.
 
 mod bounds;
+mod bulk;
 mod contexts;
 mod errors;
 mod openapi;

@@ -16,6 +16,8 @@ const ROUTES: &str = "
     GET /readyz
     GET /v1/dead-letters
     GET /v1/dead-letters/{context}/{id}
+    GET /v1/bulk-operations
+    GET /v1/bulk-operations/{bulk_id}
     GET /v1/definitions
     GET /v1/definitions/{name}/{version}
     GET /v1/events
@@ -43,6 +45,10 @@ const ROUTES: &str = "
     PATCH /v1/schedules/{name}
     POST /v1/dead-letters/{context}/{id}/discard
     POST /v1/dead-letters/{context}/{id}/redrive
+    POST /v1/bulk-operations
+    POST /v1/bulk-operations/{bulk_id}/cancel
+    POST /v1/bulk-operations/{bulk_id}/pause
+    POST /v1/bulk-operations/{bulk_id}/resume
     POST /v1/events
     POST /v1/events/{event_id}/cancel
     POST /v1/events/{event_id}/close
@@ -95,7 +101,8 @@ async fn every_route_is_in_the_document_and_served() {
                 .replace("{invoice_id}", "x")
                 .replace("{registration_id}", "x")
                 .replace("{saga_id}", "x")
-                .replace("{name}", "x");
+                .replace("{name}", "x")
+                .replace("{bulk_id}", "x");
             assert!(!path.contains('{'), "{path}");
             let reply = stage.call(&method, &path, None).await;
             assert!(!matches!(reply.code(), "route_not_found" | "method_not_allowed"), "{method} {path}: {reply:?}");

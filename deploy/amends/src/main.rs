@@ -1,5 +1,6 @@
 //! The one binary, in every role.
 
+mod bulk;
 mod check;
 mod cli;
 mod client;
@@ -53,6 +54,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         | Command::Queues(_)
         | Command::DeadLetters(_)
         | Command::Rehearse(_)
+        | Command::Bulk(_)
         | Command::Dev(_)
         | Command::Orchestrator(_)
         | Command::Worker(_)
@@ -67,6 +69,7 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         Command::Saga(args) => return saga::run(args).await,
         Command::Schedule(args) => return schedule::run(args).await,
+        Command::Bulk(args) => return bulk::run(args).await,
         Command::Workers(args) => return operations::workers(args).await,
         Command::Queues(args) => return operations::queues(args).await,
         Command::DeadLetters(args) => return operations::dead_letters(args).await,
@@ -94,6 +97,7 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
         | Command::Workers(_)
         | Command::Queues(_)
         | Command::DeadLetters(_)
+        | Command::Bulk(_)
         | Command::Check(_)
         | Command::Rehearse(_)
         | Command::Config => Ok(()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::definition::DefinitionLibrary;
+use amends_engine::bulk::BulkDesk;
 use amends_engine::ports::{Store, StoreError};
 use amends_nats::Nats;
 use amends_schemas::ids::PartitionCount;
@@ -11,8 +12,9 @@ use amends_schemas::problem::Problem;
 use amends_schemas::saga::{DefinitionView, ListSagas, OrchestratorInfo};
 use amends_schemas::search::SagaFilter;
 use amends_schemas::subjects::{
-    ORCHESTRATOR_COUNT, ORCHESTRATOR_COUNTS, ORCHESTRATOR_DEFINITIONS, ORCHESTRATOR_GROUP, ORCHESTRATOR_INFO,
-    ORCHESTRATOR_LIST, ORCHESTRATOR_QUEUES, ORCHESTRATOR_WORKERS,
+    ORCHESTRATOR_BULK_CONTROL, ORCHESTRATOR_BULK_GET, ORCHESTRATOR_BULK_LIST, ORCHESTRATOR_BULK_PREVIEW,
+    ORCHESTRATOR_BULK_START, ORCHESTRATOR_COUNT, ORCHESTRATOR_COUNTS, ORCHESTRATOR_DEFINITIONS, ORCHESTRATOR_GROUP,
+    ORCHESTRATOR_INFO, ORCHESTRATOR_LIST, ORCHESTRATOR_QUEUES, ORCHESTRATOR_WORKERS,
 };
 use async_nats::Message;
 use bytes::Bytes;
@@ -22,6 +24,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use crate::answers::answer;
+use crate::bulk::{self, BulkQuestion};
 use crate::presence::WorkerWatch;
 use crate::queues::QueueGauge;
 
@@ -37,6 +40,8 @@ pub struct Endpoints {
     pub nats: Nats,
     /// Where pages come from.
     pub store: Arc<dyn Store>,
+    /// Who takes what is asked of bulk operations.
+    pub desk: BulkDesk,
     /// What can be run.
     pub library: Arc<DefinitionLibrary>,
     /// Fixed at first start.
@@ -62,6 +67,8 @@ enum Served {
     Count,
     /// How many sagas there are.
     Counts,
+    /// Something about bulk operations.
+    Bulk(BulkQuestion),
 }
 
 impl Endpoints {
@@ -81,6 +88,11 @@ impl Endpoints {
             Arc::clone(&shared).serve(ORCHESTRATOR_QUEUES, Served::Queues),
             Arc::clone(&shared).serve(ORCHESTRATOR_COUNT, Served::Count),
             Arc::clone(&shared).serve(ORCHESTRATOR_COUNTS, Served::Counts),
+            Arc::clone(&shared).serve(ORCHESTRATOR_BULK_PREVIEW, Served::Bulk(BulkQuestion::Preview)),
+            Arc::clone(&shared).serve(ORCHESTRATOR_BULK_START, Served::Bulk(BulkQuestion::Start)),
+            Arc::clone(&shared).serve(ORCHESTRATOR_BULK_GET, Served::Bulk(BulkQuestion::Get)),
+            Arc::clone(&shared).serve(ORCHESTRATOR_BULK_LIST, Served::Bulk(BulkQuestion::List)),
+            Arc::clone(&shared).serve(ORCHESTRATOR_BULK_CONTROL, Served::Bulk(BulkQuestion::Control)),
         );
     }
 
@@ -119,6 +131,7 @@ impl Endpoints {
                 Err(malformed) => malformed,
             },
             Served::Counts => told(self.store.counts().await),
+            Served::Bulk(asked) => bulk::respond(&self.desk, asked, &question).await,
         };
         if let Err(error) = self.nats.client().publish(reply, answer).await {
             tracing::debug!(%error, "an answer cannot be published");
@@ -141,7 +154,7 @@ impl Endpoints {
 }
 
 /// A question, or the answer to what is none.
-fn asked<Q: DeserializeOwned>(question: &Message) -> Result<Q, Bytes> {
+pub(crate) fn asked<Q: DeserializeOwned>(question: &Message) -> Result<Q, Bytes> {
     serde_json::from_slice(&question.payload)
         .map_err(|error| answer(Err::<(), _>(Problem::invalid("malformed_request", error.to_string()))))
 }

@@ -4,6 +4,7 @@
 //! # async fn example(
 //! #     store: std::sync::Arc<dyn amends_engine::ports::Store>,
 //! #     schedules: std::sync::Arc<dyn amends_engine::schedules::ScheduleStore>,
+//! #     bulks: std::sync::Arc<dyn amends_engine::bulk::BulkStore>,
 //! #     library: amends_core::definition::DefinitionLibrary,
 //! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! use amends_bus::{Orchestrator, OrchestratorParts};
@@ -11,6 +12,7 @@
 //! let orchestrator = Orchestrator::start(OrchestratorParts {
 //!     store,
 //!     schedules,
+//!     bulks,
 //!     nats: amends_nats::NatsSettings {
 //!         url: "nats://127.0.0.1:4222".to_owned(),
 //!         name: "orchestrator".to_owned(),
@@ -40,6 +42,7 @@
 //! * [`monitor`]: notices that a stream was lost, makes it again and has everything in flight dispatched again.
 
 mod answers;
+mod bulk;
 pub mod endpoints;
 pub mod front;
 pub mod leases;

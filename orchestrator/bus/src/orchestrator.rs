@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::definition::DefinitionLibrary;
+use amends_engine::bulk::{BulkDesk, BulkRunner, BulkStore};
 use amends_engine::ports::{Leases, Store, StoreError, Transport};
 use amends_engine::rekey::Rekeying;
 use amends_engine::schedules::{ScheduleDesk, ScheduleRunner, ScheduleStore};
@@ -14,6 +15,7 @@ use amends_schemas::ids::PartitionCount;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::bulk::NatsOperators;
 use crate::endpoints::Endpoints;
 use crate::front::NatsFront;
 use crate::leases::NatsLeases;
@@ -35,6 +37,8 @@ pub struct OrchestratorParts {
     pub store: Arc<dyn Store>,
     /// Holds the schedules.
     pub schedules: Arc<dyn ScheduleStore>,
+    /// Holds bulk operations.
+    pub bulks: Arc<dyn BulkStore>,
     /// How to reach NATS; two connections are made.
     pub nats: NatsSettings,
     /// What can be run.
@@ -96,6 +100,12 @@ impl Orchestrator {
         let runner =
             ScheduleRunner { store: Arc::clone(&schedules), transport: Arc::clone(&transport), partition_count };
         let desk = ScheduleDesk { store: schedules, transport: Arc::clone(&transport), library, partition_count };
+        let rekeying = Rekeying { store: Arc::clone(&parts.store), library: Arc::clone(&parts.library) };
+        let bulk = BulkRunner {
+            store: Arc::clone(&parts.store),
+            bulks: Arc::clone(&parts.bulks),
+            operators: Arc::new(NatsOperators { nats: serving.clone(), partition_count }),
+        };
         let engine = Arc::new(Engine::start(EngineParts {
             store: Arc::clone(&parts.store),
             transport,
@@ -106,15 +116,13 @@ impl Orchestrator {
             settings: parts.settings,
             owner,
             partition_count,
-            chores: vec![
-                Arc::new(Rekeying { store: Arc::clone(&parts.store), library: Arc::clone(&parts.library) }),
-                Arc::new(runner),
-            ],
+            chores: vec![Arc::new(rekeying), Arc::new(runner), Arc::new(bulk)],
         }));
         let schedules = tokio::spawn(ScheduleEndpoints { nats: serving.clone(), desk }.run());
         let watching = tokio::spawn(Arc::clone(&workers).run(serving.clone()));
         let endpoints = Endpoints {
             nats: serving,
+            desk: BulkDesk { store: Arc::clone(&parts.store), bulks: parts.bulks },
             store: parts.store,
             library: parts.library,
             partition_count,

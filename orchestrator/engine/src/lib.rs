@@ -10,9 +10,10 @@
 //! * [`schedules`]: what starts sagas at given times.
 //! * [`retention`]: how long what is over is kept, and how it goes.
 //! * [`status`]: how partitions stand, for readiness.
-//! * [`chore`]: work for a whole deployment that one process at a time does; [`rekey`] is one.
+//! * [`chore`]: work for a whole deployment that one process at a time does; [`rekey`] is one, [`bulk`] another.
 //! * [`EngineSettings`]: every bound and delay, with its reason.
 
+pub mod bulk;
 pub mod chore;
 mod dispatcher;
 mod engine;

@@ -11,6 +11,7 @@
 //! | `view` | `main` | how far rows of earlier versions have been brought up to date |
 //! | `schedule` | the schedule's name | one row per schedule: columns to find what is due, the rest as JSON text |
 //! | `truncation`, `history`, `trimmed` | | what is past keeping goes: see `retain` |
+//! | `bulk` | the bulk operation's id | one row each, changed by compare-and-set on `revision` |
 //! | `deployment` | `main` | the number of partitions |
 //!
 //! A saga's row carries `keys`, one for each thing it can be found by (the table in `keys.rs`), and `rank`, which sorts newest first;
@@ -40,6 +41,7 @@
 //! # }).unwrap();
 //! ```
 
+mod bulk;
 mod codec;
 mod count;
 mod deployment;

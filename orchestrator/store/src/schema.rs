@@ -24,6 +24,8 @@ const SCHEMA: &str = "
     DEFINE TABLE IF NOT EXISTS view;
     DEFINE TABLE IF NOT EXISTS schedule;
     DEFINE INDEX IF NOT EXISTS schedule_due ON schedule FIELDS due, name;
+    DEFINE TABLE IF NOT EXISTS bulk;
+    DEFINE INDEX IF NOT EXISTS bulk_key ON bulk FIELDS keys.*, rank;
 ";
 
 /// Defines what is missing.

@@ -40,6 +40,7 @@ pub async fn start(config: &Config, nats_url: &str, schemas: &Schemas) -> anyhow
     let store = Arc::new(SurrealStore::open(database).await?);
     let parts = OrchestratorParts {
         store: Arc::clone(&store) as Arc<dyn Store>,
+        bulks: Arc::<SurrealStore>::clone(&store),
         schedules: store,
         nats: config.nats_settings(nats_url, "orchestrator"),
         library: Arc::new(schemas.definitions.clone()),

@@ -68,6 +68,7 @@ impl World {
         OrchestratorParts {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             schedules: Arc::clone(&self.store) as Arc<dyn ScheduleStore>,
+            bulks: Arc::<SurrealStore>::clone(&self.store),
             nats: nats_settings(&self.nats, owner),
             library: Arc::new(library),
             settings: EngineSettings::default(),

@@ -1,5 +1,6 @@
 //! What the store promises, wherever the database lives.
 
+mod bulk;
 mod journal;
 mod known;
 mod retain;

@@ -32,6 +32,7 @@ pub async fn run(url: &str, data: PathBuf) -> anyhow::Result<()> {
     tokio::spawn(tell_completed(nats.clone(), told));
     let orchestrator = Orchestrator::start(OrchestratorParts {
         store: Arc::clone(&store) as Arc<dyn Store>,
+        bulks: Arc::new(inner.clone()),
         schedules: Arc::new(inner),
         nats: nats_settings(url, "orchestrator"),
         library: Arc::new(job::library()?),
