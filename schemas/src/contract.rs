@@ -201,6 +201,21 @@ impl ContractRegistry {
         Ok(contract)
     }
 
+    /// Gives a contract other limits than its document does; each that is not given stays as it is.
+    ///
+    /// # Errors
+    /// The name, when there is no such contract.
+    pub fn limit(&mut self, name: &ContractName, limits: ContractLimits) -> Result<(), ContractName> {
+        let contract = self.contracts.get_mut(name).ok_or_else(|| name.clone())?;
+        let known = contract.limits.unwrap_or_default();
+        let limits = ContractLimits {
+            concurrency: limits.concurrency.or(known.concurrency),
+            per_second: limits.per_second.or(known.per_second),
+        };
+        Arc::make_mut(contract).limits = Some(limits);
+        Ok(())
+    }
+
     /// The contract of this name.
     pub fn get(&self, name: &ContractName) -> Option<&Arc<Contract>> {
         self.contracts.get(name)

@@ -3,8 +3,12 @@
 mod bulk;
 mod cancellation;
 mod capacity;
+mod children;
 mod door;
+mod going_back;
+mod hands;
 mod lifecycle;
+mod limits;
 mod mail;
 mod operators;
 mod payments;
@@ -13,6 +17,7 @@ mod registrations;
 mod rehearse;
 mod schedules;
 mod telemetry;
+mod waits;
 
 use std::time::Duration;
 

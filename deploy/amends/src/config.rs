@@ -16,6 +16,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Deserialize;
 
 use crate::retention::RetentionConfig;
+use crate::schemas::Limits;
 
 /// The compiled-in defaults, with a sentence on each setting.
 pub const DEFAULTS: &str = include_str!("../default.toml");
@@ -36,6 +37,9 @@ pub struct Config {
     pub mail: MailConfig,
     pub billing: BillingSettings,
     pub telemetry: TelemetryConfig,
+    /// By contract.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

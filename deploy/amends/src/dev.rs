@@ -91,7 +91,7 @@ async fn serve(running: &mut Running, with_demo: bool) -> anyhow::Result<()> {
 }
 
 async fn start(config: &Config, progress: &Progress) -> anyhow::Result<Running> {
-    let schemas = Schemas::load(&config.orchestrator.schemas)?;
+    let schemas = Schemas::load(&config.orchestrator.schemas, &config.limits)?;
     let (server, nats_url) = nats_server(config, progress).await?;
 
     let gateway_token = CancellationToken::new();

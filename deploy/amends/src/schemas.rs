@@ -1,10 +1,11 @@
 //! Contracts and definitions: those that ship, and those of a folder.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use amends_core::definition::DefinitionLibrary;
 use amends_core::validate::{Finding, check_links, parse};
-use amends_schemas::contract::ContractRegistry;
+use amends_schemas::contract::{ContractLimits, ContractName, ContractRegistry};
 use amends_schemas::library;
 use anyhow::{Context, bail};
 
@@ -21,13 +22,14 @@ pub struct Schemas {
 }
 
 impl Schemas {
-    /// Loads what ships and, when `folder` is not empty, what lies in it: `contracts/**/*.json`, and `sagas/**/*.yaml` or, where there is
+    /// With the deployment's own limits of contracts, loads what ships and, when `folder` is not empty, what lies in it: `contracts/**/*.json`, and `sagas/**/*.yaml` or, where there is
     /// no `sagas`, every `*.yaml`.
     ///
     /// # Errors
     /// Everything wrong with the documents, by file and line.
-    pub fn load(folder: &str) -> anyhow::Result<Self> {
-        let contracts = contracts(Path::new(folder))?;
+    pub fn load(folder: &str, limits: &Limits) -> anyhow::Result<Self> {
+        let mut contracts = contracts(Path::new(folder))?;
+        apply(limits, &mut contracts)?;
         let documents = saga_documents(Path::new(folder))?;
         let mut definitions = DefinitionLibrary::default();
         let mut findings = Vec::new();
@@ -51,6 +53,23 @@ impl Schemas {
         }
         Ok(Self { contracts, definitions })
     }
+}
+
+/// Limits of contracts, by name, as the configuration says them.
+pub type Limits = BTreeMap<String, ContractLimits>;
+
+fn apply(limits: &Limits, contracts: &mut ContractRegistry) -> anyhow::Result<()> {
+    for (name, limits) in limits {
+        let name: ContractName = name.parse().with_context(|| format!("[limits.\"{name}\"]"))?;
+        if limits.concurrency == Some(0) || limits.per_second == Some(0) {
+            bail!("[limits.\"{name}\"]: a limit is at least one");
+        }
+        contracts.limit(&name, *limits).map_err(|name| match contracts.closest(&name.to_string()) {
+            Some(closest) => anyhow::anyhow!("[limits.\"{name}\"]: there is no such contract; did you mean {closest}?"),
+            None => anyhow::anyhow!("[limits.\"{name}\"]: there is no such contract"),
+        })?;
+    }
+    Ok(())
 }
 
 /// The definitions that ship and those of a folder, unread: path and text.
@@ -151,7 +170,7 @@ mod tests {
                     steps:\n  - name: say\n    call: greeting.say@1\n    kind: compensable\n    input: {name: /input/name}\n    compensate: undo\n";
         std::fs::write(folder.path().join("sagas/hello.yaml"), saga).expect("written");
         let path = folder.path().to_str().expect("utf-8");
-        let schemas = Schemas::load(path).expect("loads");
+        let schemas = Schemas::load(path, &Limits::new()).expect("loads");
         assert!(schemas.definitions.find("hello", Some(1)).is_some());
         assert!(schemas.definitions.find("registration", None).is_some());
 
@@ -165,18 +184,39 @@ mod tests {
                 .replace("compensate: undo", "compensate: {waive: none}"),
         )
         .expect("written");
-        let schemas = Schemas::load(beside.to_str().expect("utf-8")).expect("loads");
+        let schemas = Schemas::load(beside.to_str().expect("utf-8"), &Limits::new()).expect("loads");
         assert!(schemas.definitions.find("hello", Some(1)).is_some());
 
         std::fs::write(folder.path().join("sagas/hello.yaml"), saga.replace("/input/name", "/input/nmae"))
             .expect("written");
-        let error = Schemas::load(path).expect_err("a pointer that resolves nowhere").to_string();
+        let error = Schemas::load(path, &Limits::new()).expect_err("a pointer that resolves nowhere").to_string();
         assert!(error.contains("hello.yaml:9:"), "{error}");
 
         let cancelled =
             saga.replace("title: Hello\n", "title: Hello\ncancel_with: {saga: nobody, input: {name: /input/name}}\n");
         std::fs::write(folder.path().join("sagas/hello.yaml"), cancelled).expect("written");
-        let error = Schemas::load(path).expect_err("a cancel_with that is not there").to_string();
+        let error = Schemas::load(path, &Limits::new()).expect_err("a cancel_with that is not there").to_string();
         assert!(error.contains("hello.yaml:4:21: `cancel_with` names the saga `nobody`"), "{error}");
+    }
+
+    #[test]
+    fn a_deployment_limits_contracts_that_exist() {
+        let limits = |name: &str, concurrency| {
+            Limits::from([(name.to_owned(), ContractLimits { concurrency: Some(concurrency), per_second: None })])
+        };
+        let schemas = Schemas::load("", &limits("payment.capture@1", 50)).expect("loads");
+        let name = "payment.capture@1".parse().expect("a name");
+        assert_eq!(schemas.contracts.get(&name).and_then(|contract| contract.limits?.concurrency), Some(50));
+        let registration = schemas.definitions.find("registration", None).expect("it ships");
+        let pay = registration.steps.iter().filter_map(|step| step.call()).find(|call| call.name == name);
+        assert_eq!(pay.and_then(|call| call.contract.limits?.concurrency), Some(50), "definitions are read with it");
+        for (name, concurrency, told) in [
+            ("payment.captur@1", 5, "did you mean payment.capture@1?"),
+            ("payment.capture@1", 0, "at least one"),
+            ("payment", 5, "payment"),
+        ] {
+            let error = Schemas::load("", &limits(name, concurrency)).expect_err(name);
+            assert!(format!("{error:#}").contains(told), "{error:#}");
+        }
     }
 }

@@ -21,7 +21,7 @@ const DATABASE: &str = "orchestrator";
 /// What keeps it from starting.
 pub async fn run(config: &Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let url = config.required_nats_url()?;
-    let schemas = Schemas::load(&config.orchestrator.schemas)?;
+    let schemas = Schemas::load(&config.orchestrator.schemas, &config.limits)?;
     let orchestrator = tokio::select! {
         started = start(config, &url, &schemas) => started?,
         () = shutdown.cancelled() => return Ok(()),

@@ -47,7 +47,7 @@ impl ContextName {
 /// What keeps one of them from starting.
 pub async fn run(config: &Config, contexts: &[ContextName], shutdown: CancellationToken) -> anyhow::Result<()> {
     let Some(nats) = super::connect(config, "worker", &shutdown).await? else { return Ok(()) };
-    let schemas = Schemas::load(&config.orchestrator.schemas)?;
+    let schemas = Schemas::load(&config.orchestrator.schemas, &config.limits)?;
     let gateway_url = config.payment.gateway_url.clone();
     if contexts.contains(&ContextName::Payment) {
         anyhow::ensure!(!gateway_url.is_empty(), "no payment gateway is named: set AMENDS_PAYMENT__GATEWAY_URL");
