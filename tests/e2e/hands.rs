@@ -21,6 +21,8 @@ pub struct Hands {
     /// The platform.
     pub platform: Platform,
     nats: Nats,
+    /// Keys whose answers are committed, as a worker's inbox knows them: a broker that was killed may deliver their commands again.
+    answered: Arc<Mutex<HashSet<String>>>,
     _folder: tempfile::TempDir,
 }
 
@@ -44,7 +46,7 @@ impl Hands {
         }
         let platform = Platform::start_with(BINARY, &["--schemas", &folder.path().to_string_lossy()]).await;
         let nats = connect(&platform).await;
-        Self { platform, nats, _folder: folder }
+        Self { platform, nats, answered: Arc::default(), _folder: folder }
     }
 
     /// Kills it, as `kill -9` does, and starts it again.
@@ -91,12 +93,18 @@ impl Hands {
     ) -> Served {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (nats, step, noting, result) = (self.nats.clone(), step.to_owned(), Arc::clone(&seen), Arc::new(result));
+        let answered = Arc::clone(&self.answered);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut at_work = JoinSet::new();
             loop {
                 for command in take(&nats, &step, TAKEN_AT_ONCE).await {
                     let (nats, noting, result) = (nats.clone(), Arc::clone(&noting), Arc::clone(&result));
+                    let key = command["key"].as_str().expect("a key").to_owned();
+                    if answered.lock().expect("not poisoned").contains(&key) {
+                        continue;
+                    }
+                    let answered = Arc::clone(&answered);
                     if !noting.lock().expect("not poisoned").begin(&command) {
                         continue;
                     }
@@ -105,6 +113,7 @@ impl Hands {
                         tokio::time::sleep(work).await;
                         noting.lock().expect("not poisoned").at_once -= 1;
                         answer_surely(&nats, &command, result(&command)).await;
+                        answered.lock().expect("not poisoned").insert(key);
                     });
                 }
             }
