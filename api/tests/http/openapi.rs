@@ -60,7 +60,10 @@ const ROUTES: &str = "
     POST /v1/sagas/{saga_id}/pause
     POST /v1/sagas/{saga_id}/resolve
     POST /v1/sagas/{saga_id}/resume
+    POST /v1/sagas/{saga_id}/edit-input
     POST /v1/sagas/{saga_id}/retry
+    POST /v1/sagas/{saga_id}/retry-from
+    POST /v1/sagas/{saga_id}/signals/{signal}
     POST /v1/sagas/{saga_id}/skip
     POST /v1/sagas/{saga_id}/terminate
     POST /v1/schedules
@@ -101,6 +104,7 @@ async fn every_route_is_in_the_document_and_served() {
                 .replace("{invoice_id}", "x")
                 .replace("{registration_id}", "x")
                 .replace("{saga_id}", "x")
+                .replace("{signal}", "x")
                 .replace("{name}", "x")
                 .replace("{bulk_id}", "x");
             assert!(!path.contains('{'), "{path}");
@@ -141,9 +145,19 @@ fn the_document_is_openapi_3_1_in_shape() {
             assert!(parameter["schema"].is_object(), "{what}: {parameter}");
             assert!(parameter["in"] != "path" || parameter["required"] == true, "{what}: {parameter}");
         }
-        let operates = ["pause", "resume", "retry", "skip", "resolve", "terminate"]
-            .iter()
-            .any(|verb| path == format!("/v1/sagas/{{saga_id}}/{verb}"))
+        let operates = [
+            "pause",
+            "resume",
+            "retry",
+            "retry-from",
+            "edit-input",
+            "signals/{signal}",
+            "skip",
+            "resolve",
+            "terminate",
+        ]
+        .iter()
+        .any(|verb| path == format!("/v1/sagas/{{saga_id}}/{verb}"))
             || path.starts_with("/v1/dead-letters/");
         let schedules = path.starts_with("/v1/schedules/{name}") && method != "GET";
         let creates = schedules || (method == "POST" && (!path.contains('{') || operates));
