@@ -6,7 +6,7 @@ use std::time::Duration;
 use amends_nats::Nats;
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_schemas::problem::{Problem, ProblemKind};
-use amends_schemas::saga::OrchestratorInfo;
+use amends_schemas::saga::{OrchestratorInfo, PartitionStanding};
 use amends_schemas::subjects::{self, PartitionVerb};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -159,15 +159,10 @@ impl Asking {
         Ok(info.partition_count)
     }
 
-    /// Whether somebody owns a partition: any answer but silence to a question about a saga that is not there.
-    pub async fn owner_is_there(&self, partition: PartitionId, timeout: Duration) -> bool {
-        let nobody = SagaId(uuid::Uuid::from_u64_pair(0, u64::from(partition.0)));
-        let question = amends_schemas::saga::SagaRef { saga_id: nobody };
-        let subject = subjects::partition(partition, PartitionVerb::Get);
-        match self.nats.ask::<_, serde_json::Value>(subject, &question, timeout).await {
-            Ok(_) => true,
-            Err(problem) => problem.kind != ProblemKind::Unavailable,
-        }
+    /// How a partition stands; `None` when nobody owns it.
+    pub async fn standing(&self, partition: PartitionId, timeout: Duration) -> Option<PartitionStanding> {
+        let subject = subjects::partition(partition, PartitionVerb::Standing);
+        self.nats.ask(subject, &json!({}), timeout).await.ok()
     }
 }
 

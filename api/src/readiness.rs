@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use amends_schemas::ids::PartitionCount;
+use amends_schemas::ids::{PartitionCount, PartitionId};
 use amends_schemas::problem::ProblemKind;
+use amends_schemas::saga::PartitionStanding;
 use async_nats::connection::State;
 use futures::StreamExt;
 use serde::Serialize;
@@ -38,6 +39,8 @@ pub struct Readiness {
     pub ready: bool,
     /// What is missing, in words.
     pub missing: Vec<String>,
+    /// Sagas that wait for a binary that understands them, in words. The others are served, so this alone does not make unready.
+    pub parked: Vec<String>,
 }
 
 /// A look and when it was taken.
@@ -53,40 +56,52 @@ pub async fn look(api: &Api) -> Readiness {
     if let Some(measured) = last.as_ref().filter(|measured| measured.at.elapsed() < LOOK_AGE_MAX) {
         return measured.readiness.clone();
     }
-    let missing = missing(api).await;
-    let readiness = Readiness { ready: missing.is_empty(), missing };
+    let (missing, parked) = seen(api).await;
+    let readiness = Readiness { ready: missing.is_empty(), missing, parked };
     *last = Some(Measured { readiness: readiness.clone(), at: Instant::now() });
     readiness
 }
 
-async fn missing(api: &Api) -> Vec<String> {
+/// What is missing, and which sagas are parked.
+async fn seen(api: &Api) -> (Vec<String>, Vec<String>) {
     if api.shutdown.is_cancelled() {
-        return vec!["this process is shutting down".to_owned()];
+        return (vec!["this process is shutting down".to_owned()], Vec::new());
     }
     if api.asking.nats().client().connection_state() != State::Connected {
-        return vec!["NATS is not connected".to_owned()];
+        return (vec!["NATS is not connected".to_owned()], Vec::new());
     }
-    let (mut orchestrator, contexts) = tokio::join!(missing_owners(api), missing_contexts(api));
-    orchestrator.extend(contexts);
-    orchestrator
+    let ((mut missing, parked), contexts) = tokio::join!(partitions(api), missing_contexts(api));
+    missing.extend(contexts);
+    (missing, parked)
 }
 
-async fn missing_owners(api: &Api) -> Vec<String> {
+/// Partitions without an owner, and what is parked in the others.
+async fn partitions(api: &Api) -> (Vec<String>, Vec<String>) {
     let count: PartitionCount = match api.asking.partition_count(ANSWER_TIMEOUT).await {
         Ok(count) => count,
-        Err(_) => return vec!["no orchestrator answers".to_owned()],
+        Err(_) => return (vec!["no orchestrator answers".to_owned()], Vec::new()),
     };
-    let mut ownerless: Vec<u16> =
-        futures::stream::iter(count.iter())
-            .map(|partition| async move {
-                (!api.asking.owner_is_there(partition, ANSWER_TIMEOUT).await).then_some(partition.0)
-            })
-            .buffer_unordered(ASKED_AT_ONCE)
-            .filter_map(std::future::ready)
-            .collect()
-            .await;
-    ownerless.sort_unstable();
-    ownerless.into_iter().map(|partition| format!("partition {partition} has no owner")).collect()
+    let standings: Vec<(PartitionId, Option<PartitionStanding>)> = futures::stream::iter(count.iter())
+        .map(|partition| async move { (partition, api.asking.standing(partition, ANSWER_TIMEOUT).await) })
+        .buffered(ASKED_AT_ONCE)
+        .collect()
+        .await;
+    let (mut missing, mut parked) = (Vec::new(), Vec::new());
+    for (partition, standing) in standings {
+        match standing {
+            None => missing.push(format!("partition {partition} has no owner")),
+            Some(standing) => parked.extend(parked_sentences(&standing)),
+        }
+    }
+    (missing, parked)
+}
+
+fn parked_sentences(standing: &PartitionStanding) -> impl Iterator<Item = String> {
+    let more = standing.parked_count.saturating_sub(standing.parked.len());
+    let named = standing.parked.iter().map(|saga| {
+        format!("saga {} of {} is parked: {}", saga.saga_id, saga.definition, saga.reason.trim_end_matches('.'))
+    });
+    named.chain((more > 0).then(|| format!("{more} more sagas are parked"))).collect::<Vec<_>>().into_iter()
 }
 
 async fn missing_contexts(api: &Api) -> Vec<String> {

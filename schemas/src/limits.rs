@@ -35,6 +35,9 @@ pub const REASON_BYTES_MAX: usize = 1024;
 /// do to one saga, few enough to keep its record small.
 pub const OPERATIONS_REMEMBERED_MAX: usize = 100;
 
+/// Parked sagas of a partition that are named one by one; enough to see which release wrote them.
+pub const PARKED_SHOWN_MAX: usize = 5;
+
 /// Items on a page of a list when the caller names no limit.
 pub const PAGE_DEFAULT: usize = 50;
 

@@ -391,6 +391,28 @@ pub struct OrchestratorInfo {
     pub version: String,
 }
 
+/// How a partition stands, as its owner says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionStanding {
+    /// Sagas in its owner's memory.
+    pub saga_count: usize,
+    /// How many of them wait for a binary that understands them.
+    pub parked_count: usize,
+    /// The first of those; at most [`crate::limits::PARKED_SHOWN_MAX`].
+    pub parked: Vec<ParkedView>,
+}
+
+/// A saga that waits for a binary that understands it, while others are served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedView {
+    /// Which.
+    pub saga_id: SagaId,
+    /// `name@version`; `unknown` when not even that can be read.
+    pub definition: String,
+    /// What is lacking.
+    pub reason: String,
+}
+
 /// A definition as it is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefinitionView {

@@ -49,6 +49,8 @@ pub enum PartitionVerb {
     Operate,
     /// [`SagaRef`](crate::saga::SagaRef), answered with a [`CompensationPreview`](crate::operate::CompensationPreview).
     Preview,
+    /// Anything, answered with a [`PartitionStanding`](crate::saga::PartitionStanding).
+    Standing,
 }
 
 /// How long a watch lasts unless it is asked for again.
@@ -56,7 +58,7 @@ pub const WATCH_SECONDS: u64 = 30;
 
 impl PartitionVerb {
     /// All of them.
-    pub const ALL: [PartitionVerb; 10] = [
+    pub const ALL: [PartitionVerb; 11] = [
         PartitionVerb::Reply,
         PartitionVerb::Start,
         PartitionVerb::Get,
@@ -67,6 +69,7 @@ impl PartitionVerb {
         PartitionVerb::Watch,
         PartitionVerb::Operate,
         PartitionVerb::Preview,
+        PartitionVerb::Standing,
     ];
 
     /// The last token of its subject.
@@ -82,6 +85,7 @@ impl PartitionVerb {
             PartitionVerb::Watch => "watch",
             PartitionVerb::Operate => "operate",
             PartitionVerb::Preview => "preview",
+            PartitionVerb::Standing => "standing",
         }
     }
 

@@ -16,21 +16,27 @@ async fn readiness_names_what_is_missing() {
         assert!(reply.headers.contains_key("retry-after"));
 
         stage.play("amends.orc.info", |_, _| Some(Ok(json!({"partition_count": 2, "version": "t"})))).await;
-        stage.play("amends.orc.p.1.*", |_, _| Some(Ok(Value::Null))).await;
+        let parked = json!({"saga_id": "0193a1de-7d41-7cc1-9b5e-0242ac120002", "definition": "later@7",
+            "reason": "A newer version wrote it."});
+        let standing = json!({"saga_count": 7, "parked_count": 3, "parked": [parked]});
+        stage.play("amends.orc.p.1.standing", move |_, _| Some(Ok(standing.clone()))).await;
         stage.play("amends.ctx.>", |_, _| Some(Ok(json!({"items": []})))).await;
         amends_test_support::wait::until("only partition 0", crate::stage::DEADLINE, async || {
             let reply = stage.call("GET", "/readyz", None).await;
             (reply.body["missing"] == json!(["partition 0 has no owner"])).then_some(())
         })
         .await;
-        stage
-            .play("amends.orc.p.0.*", |_, _| {
-                Some(Err(amends_schemas::problem::Problem::not_found("saga_not_found", "none")))
-            })
-            .await;
+        let standing = json!({"saga_count": 0, "parked_count": 0, "parked": []});
+        stage.play("amends.orc.p.0.standing", move |_, _| Some(Ok(standing.clone()))).await;
         amends_test_support::wait::until("all to be there", crate::stage::DEADLINE, async || {
             let reply = stage.call("GET", "/readyz", None).await;
-            (reply.status == 200).then(|| assert_eq!(reply.body, json!({"ready": true, "missing": []})))
+            // What is parked is named, and the others are served.
+            let parked = json!([
+                "saga 0193a1de-7d41-7cc1-9b5e-0242ac120002 of later@7 is parked: A newer version wrote it",
+                "2 more sagas are parked",
+            ]);
+            (reply.status == 200)
+                .then(|| assert_eq!(reply.body, json!({"ready": true, "missing": [], "parked": parked})))
         })
         .await;
         stage.server.kill().await;

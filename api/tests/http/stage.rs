@@ -206,6 +206,10 @@ impl Orchestrator {
                 Ok(json!(view))
             }
             PartitionVerb::Get | PartitionVerb::Watch => self.view(&question).map(|view| json!(view)),
+            PartitionVerb::Standing => {
+                let saga_count = self.sagas.lock().expect("not poisoned").len();
+                Ok(json!({"saga_count": saga_count, "parked_count": 0, "parked": []}))
+            }
             PartitionVerb::History => {
                 self.view(&question)?;
                 // Three facts, in pages as they are asked for.

@@ -4,7 +4,7 @@ use amends_schemas::command::REPLY_COMMITTED;
 use amends_schemas::limits::MESSAGE_BYTES_MAX;
 use amends_schemas::operate::{CompensationPreview, Operated};
 use amends_schemas::problem::{Answer, Problem, ProblemKind};
-use amends_schemas::saga::{Cancellation, HistoryEntry, HistoryPage, SagaView};
+use amends_schemas::saga::{Cancellation, HistoryEntry, HistoryPage, PartitionStanding, SagaView};
 use amends_schemas::signal::SignalReceipt;
 use async_nats::Subject;
 use bytes::Bytes;
@@ -34,6 +34,8 @@ pub(crate) enum Body {
     Cancellation(Result<Cancellation, Problem>),
     /// What an operator's act did.
     Operated(Result<Operated, Problem>),
+    /// How a partition stands.
+    Standing(PartitionStanding),
     /// What cancelling would do.
     Preview(Result<CompensationPreview, Problem>),
 }
@@ -76,6 +78,7 @@ fn encode(body: Body) -> Bytes {
         Body::Committed(result) => answer(result),
         Body::Cancellation(result) => answer(result),
         Body::Operated(result) => answer(result),
+        Body::Standing(standing) => answer(Ok(standing)),
         Body::Preview(result) => answer(result),
     }
 }

@@ -84,6 +84,10 @@ impl NatsFront {
             );
             return None;
         };
+        if verb == PartitionVerb::Standing {
+            self.answers.send(message.reply, Body::Standing(handle.standing()));
+            return None;
+        }
         let bytes = message.payload.len();
         let mut asking = Asking { answers: self.answers.clone(), reply: message.reply.clone(), span: None };
         // A reply is bounded by what a message holds, for it must be dealt with, not refused for ever.

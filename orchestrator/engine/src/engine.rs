@@ -279,7 +279,7 @@ impl Supervisor {
             Err(error) => return error.into(),
         };
         let (requests_sender, requests) = mpsc::channel(self.shared.settings.requests_waiting_max);
-        let handle = PartitionHandle::new(self.partition, requests_sender);
+        let handle = PartitionHandle::new(self.partition, requests_sender, self.slot.status.clone());
         self.slot.set_owned(Some(Owned { handle: handle.clone(), internal: internal_sender }));
         // The front ends first, so that the loop still decides what it has taken.
         let (front_stop, loop_stop) = (CancellationToken::new(), CancellationToken::new());

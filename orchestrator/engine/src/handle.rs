@@ -2,24 +2,40 @@
 
 use amends_schemas::command::Reply;
 use amends_schemas::ids::{PartitionId, SagaId};
+use amends_schemas::limits::PARKED_SHOWN_MAX;
 use amends_schemas::operate::{CompensationPreview, OperateSaga, Operated};
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::{CancelSaga, Cancellation, HistoryPage, HistoryQuery, SagaView, StartSaga};
+use amends_schemas::saga::{
+    CancelSaga, Cancellation, HistoryPage, HistoryQuery, ParkedView, PartitionStanding, SagaView, StartSaga,
+};
 use amends_schemas::signal::{SignalReceipt, SignalSaga};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::request::{Ask, Origin, Request, Respond};
+use crate::status::StatusCell;
 
 /// Puts requests to one partition. Cheap to clone; of no use once the partition is lost.
 #[derive(Debug, Clone)]
 pub struct PartitionHandle {
     partition: PartitionId,
     requests: mpsc::Sender<Request>,
+    status: StatusCell,
 }
 
 impl PartitionHandle {
-    pub(crate) const fn new(partition: PartitionId, requests: mpsc::Sender<Request>) -> Self {
-        Self { partition, requests }
+    pub(crate) const fn new(partition: PartitionId, requests: mpsc::Sender<Request>, status: StatusCell) -> Self {
+        Self { partition, requests, status }
+    }
+
+    /// How it stands, without asking its loop.
+    pub fn standing(&self) -> PartitionStanding {
+        let status = self.status.read();
+        let shown = status.parked.iter().take(PARKED_SHOWN_MAX).map(|saga| ParkedView {
+            saga_id: saga.saga_id,
+            definition: saga.definition.clone(),
+            reason: saga.reason.clone(),
+        });
+        PartitionStanding { saga_count: status.saga_count, parked_count: status.parked.len(), parked: shown.collect() }
     }
 
     /// Which partition.
