@@ -1,6 +1,6 @@
 //! Health, readiness, figures, index.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::stage::{Stage, within};
 
