@@ -84,10 +84,6 @@ impl NatsFront {
             );
             return None;
         };
-        if verb == PartitionVerb::Standing {
-            self.answers.send(message.reply, Body::Standing(handle.standing()));
-            return None;
-        }
         let bytes = message.payload.len();
         let mut asking = Asking { answers: self.answers.clone(), reply: message.reply.clone(), span: None };
         // A reply is bounded by what a message holds, for it must be dealt with, not refused for ever.
@@ -99,7 +95,12 @@ impl NatsFront {
         let origin = origin(handle, verb, &message);
         asking.span.clone_from(&origin.span);
         let ask = match asking.ask(verb, &message.payload) {
-            Ok(ask) => ask,
+            Ok(Some(ask)) => ask,
+            // It needs no decision, and no turn in the partition's loop.
+            Ok(None) => {
+                self.answers.send(message.reply, Body::Standing(handle.standing()));
+                return None;
+            }
             Err(error) => {
                 tracing::debug!(partition = %handle.partition(), verb = verb.token(), "a request cannot be read");
                 asking.refuse(verb, Problem::invalid("malformed_request", error.to_string()));
@@ -152,8 +153,10 @@ struct Asking {
 }
 
 impl Asking {
-    fn ask(&self, verb: PartitionVerb, payload: &[u8]) -> serde_json::Result<Ask> {
-        Ok(match verb {
+    /// What is asked of the loop; nothing when only its standing is asked for.
+    fn ask(&self, verb: PartitionVerb, payload: &[u8]) -> serde_json::Result<Option<Ask>> {
+        Ok(Some(match verb {
+            PartitionVerb::Standing => return Ok(None),
             PartitionVerb::Reply => {
                 let reply: Reply = serde_json::from_slice(payload)?;
                 self.record(reply.saga_id, Some(&reply.step));
@@ -195,7 +198,7 @@ impl Asking {
                 Ask::ChildEnded(told, self.respond(Body::Committed))
             }
             PartitionVerb::Watch => Ask::Watch(self.saga(payload)?, self.respond(Body::View)),
-        })
+        }))
     }
 
     fn saga(&self, payload: &[u8]) -> serde_json::Result<SagaId> {
@@ -232,6 +235,7 @@ impl Asking {
             | PartitionVerb::ChildEnded
             | PartitionVerb::Watch
             | PartitionVerb::Operate
+            | PartitionVerb::Standing
             | PartitionVerb::Preview => Body::View(Err(problem)),
         };
         self.answers.send(self.reply, body);

@@ -87,6 +87,7 @@ impl Relay {
                 | PartitionVerb::ChildEnded
                 | PartitionVerb::Watch
                 | PartitionVerb::Operate
+                | PartitionVerb::Standing
                 | PartitionVerb::Preview,
             )
             | None => return,
