@@ -110,7 +110,7 @@ pub struct WhatArgs {
     /// The definition's version; the newest at each time unless given.
     #[arg(long)]
     pub version: Option<u32>,
-    /// A label for every saga, besides schedule_<name>; may be given several times.
+    /// A label for every saga, besides `schedule_<name>`; may be given several times.
     #[arg(long = "tag")]
     pub tags: Vec<String>,
     /// What becomes of times that passed while nobody could start anything; skip unless given.
