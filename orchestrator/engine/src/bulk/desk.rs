@@ -44,7 +44,7 @@ impl BulkDesk {
     /// Begins one; the runner goes on with it. Asked again under the same id it is answered as it stands.
     ///
     /// # Errors
-    /// What [`check`] refuses; `bulk_exists` when the id is another operation's.
+    /// What `check` refuses; `bulk_exists` when the id is another operation's.
     pub async fn start(&self, request: StartBulk) -> Result<BulkOperation, Problem> {
         check(&request)?;
         let now = Utc::now();
