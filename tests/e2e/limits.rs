@@ -32,16 +32,23 @@ async fn set() -> Hands {
 
 #[tokio::test]
 async fn never_more_than_the_limit_are_with_the_workers_at_once() {
-    let hands = set().await;
+    let mut hands = set().await;
     let mut ids = Vec::new();
     for n in 0..60 {
         ids.push(hands.start(json!({"definition": "five", "input": {"n": n}})).await);
     }
     let jobs = hands.serve("five", Duration::from_millis(30), |_| succeeded());
+    hands.ends(&ids[0], "completed").await;
+    let most = jobs.most_at_once();
+    drop(jobs);
+    // What is with the workers when it crashes still counts.
+    hands.kill_and_restart().await;
+    let jobs = hands.serve("five", Duration::from_millis(30), |_| succeeded());
     for id in &ids {
         hands.ends(id, "completed").await;
     }
-    assert_eq!(jobs.most_at_once(), 5);
+    assert!(most <= 5 && jobs.most_at_once() <= 5, "{most}, {}", jobs.most_at_once());
+    assert!(most.max(jobs.most_at_once()) >= 2, "some at once");
 }
 
 #[tokio::test]

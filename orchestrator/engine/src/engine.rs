@@ -88,7 +88,7 @@ impl Engine {
     pub fn start(parts: EngineParts) -> Self {
         let owner = parts.owner.clone();
         let stop = CancellationToken::new();
-        let gates = Arc::new(Gates::new(parts.partition_count));
+        let gates = Arc::new(Gates::new(parts.partition_count, parts.settings.gates_settle));
         let shared = Arc::new(Shared {
             store: parts.store,
             transport: parts.transport,

@@ -2,14 +2,17 @@
 //!
 //! A process has one gate per limited contract, which all its partitions share. Of a contract's limit it has the share of the
 //! partitions it owns, so that the shares of all orchestrators together are the limit. A process never has less than one place, for
-//! its sagas would wait for ever: a `concurrency` below the number of orchestrators therefore lets one through in each of them. While
-//! a partition moves, what its last owner sent is counted where it now is, and what other partitions have in flight is not
-//! called back: until they are answered there may be more in flight than the limit.
+//! its sagas would wait for ever: a `concurrency` below the number of orchestrators therefore lets one through in each of them.
+//!
+//! After a takeover nobody is let through for a while: a process that starts takes its partitions over one by one, and each first
+//! counts what it has in flight. What another process has in flight is not called back when a partition leaves it: until that is
+//! answered there may be more in flight than the limit.
 
 mod line;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use amends_core::definition::{Definition, Step};
 use amends_core::state::{Phase, SagaState};
@@ -25,6 +28,8 @@ use crate::request::Internal;
 #[derive(Debug)]
 pub(crate) struct Gates {
     partition_count: PartitionCount,
+    /// How long nobody is let through after a takeover.
+    settling: Duration,
     inner: Mutex<Inner>,
     /// A gate is to be looked at sooner than planned.
     sooner: Notify,
@@ -37,6 +42,8 @@ struct Inner {
     joined: u64,
     /// When a rate lets the next one through.
     next: Option<Instant>,
+    /// Until then nobody is let through: partitions are being taken over.
+    settled_at: Option<Instant>,
 }
 
 /// A partition's part in the gates, for as long as it is owned.
@@ -48,8 +55,8 @@ pub(crate) struct Membership {
 }
 
 impl Gates {
-    pub(crate) fn new(partition_count: PartitionCount) -> Self {
-        Self { partition_count, inner: Mutex::default(), sooner: Notify::new() }
+    pub(crate) fn new(partition_count: PartitionCount, settling: Duration) -> Self {
+        Self { partition_count, settling, inner: Mutex::default(), sooner: Notify::new() }
     }
 
     /// Takes part on behalf of a partition that is owned from now on. Turns are told through `internal`.
@@ -62,6 +69,7 @@ impl Gates {
         inner.joined += 1;
         let joined = inner.joined;
         inner.members.insert(partition, (joined, internal));
+        inner.settled_at = Some(Instant::now() + self.settling);
         self.share_out(&mut inner);
         Membership { gates: Arc::clone(self), partition, joined }
     }
@@ -94,6 +102,10 @@ impl Gates {
 
     fn admit(&self, inner: &mut Inner, contract: &ContractName) {
         let Some((_, gate)) = inner.gates.get_mut(contract) else { return };
+        if let Some(settled_at) = inner.settled_at.filter(|at| *at > Instant::now()) {
+            self.look_at(inner, settled_at);
+            return;
+        }
         let (admitted, next) = gate.admit(Instant::now());
         for (saga_id, step) in admitted {
             if let Some((_, internal)) = inner.members.get(&saga_id.partition(self.partition_count)) {
@@ -101,10 +113,15 @@ impl Gates {
                 let _ = internal.send(Internal::Admitted { saga_id, step });
             }
         }
-        if let Some(next) = next
-            && inner.next.is_none_or(|planned| next < planned)
-        {
-            inner.next = Some(next);
+        if let Some(next) = next {
+            self.look_at(inner, next);
+        }
+    }
+
+    /// Has all gates looked at no later than then.
+    fn look_at(&self, inner: &mut Inner, at: Instant) {
+        if inner.next.is_none_or(|planned| at < planned) {
+            inner.next = Some(at);
             self.sooner.notify_one();
         }
     }

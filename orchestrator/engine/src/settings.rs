@@ -60,6 +60,9 @@ pub struct EngineSettings {
     pub retention_interval: Duration,
     /// Longest sleep of the loop, so that a clock that jumps is noticed.
     pub timer_check_max: Duration,
+    /// How long no command of a limited contract is sent after a partition was taken over: a process that starts has its partitions one by
+    /// one, within the life of a lease, and each must count what it has in flight before others send more.
+    pub gates_settle: Duration,
     /// How often a lease is extended: three tries within its life.
     pub lease_renewal: Duration,
     /// How often a lease that somebody else holds is asked for.
@@ -99,6 +102,7 @@ impl Default for EngineSettings {
             retention_pause: Duration::from_secs(1),
             retention_interval: Duration::from_secs(60),
             timer_check_max: Duration::from_secs(1),
+            gates_settle: lease + Duration::from_secs(1),
             lease_renewal: lease / 3,
             lease_poll: lease / 8,
             failure_pause: Duration::from_secs(3),
