@@ -320,7 +320,7 @@ pub enum SagaCommand {
         #[command(flatten)]
         audit: AuditArgs,
     },
-    /// Give a step that cleanly failed another input, and try it again with it. Needs a reason.
+    /// Give a step that cleanly failed, or is tried again, another input for its next attempt. Needs a reason.
     EditInput {
         /// Its id.
         saga_id: uuid::Uuid,
