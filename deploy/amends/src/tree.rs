@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_step_reads_on_one_line() {
         let step: StepView = serde_json::from_value(serde_json::json!({
-            "name": "pay", "call": "payment.capture@1", "status": "backing_off", "attempt": 3,
+            "name": "pay", "action": "call", "call": "payment.capture@1", "status": "backing_off", "attempt": 3,
             "error": {"code": "gateway_unreachable", "message": "The gateway does not answer."},
             "started_at": "2026-11-21T10:00:00Z", "ended_at": null, "until": "2026-11-21T10:00:05Z"
         }))
