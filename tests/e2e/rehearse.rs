@@ -36,6 +36,11 @@ async fn a_new_version_is_rehearsed_over_the_sagas_that_ran() {
         let (old, new) = (old.to_string_lossy().into_owned(), new.to_string_lossy().into_owned());
         amends(&["rehearse", &old, &new, "--api", &client.base])
     };
+    // Lists follow the sagas by a moment.
+    amends_test_support::wait::until("both sagas to be listed", SAGA_DEADLINE, async || {
+        rehearse("title: Register", "title: Enrol").1.contains("over 2 of").then_some(())
+    })
+    .await;
     let (same, said) = rehearse("title: Register", "title: Enrol");
     assert!(same && said.contains("registration@2 over 2 of registration@1: 2 the same, 0 diverge"), "{said}");
 
