@@ -1,8 +1,9 @@
-//! Which sagas the view surely does not have, so that accepting a new one need not ask the database: a tenth of all it did.
+//! Which sagas the view surely does not have, so that accepting a new one need not ask the database: with many in flight that was a third of all it did.
 //!
 //! A Bloom filter (Bloom 1970) of the ids of all rows: it may take an id for known that is not, and then the database is asked; it
 //! never takes a known one for unknown. It speaks of a partition only from the moment at which every row has been read since this
-//! process took the partition over: whoever owned it before may have written rows until then, and nobody else does afterwards.
+//! process took the partition over: whoever owned it before has written its rows by then, or writes rows of sagas that stand behind the
+//! checkpoint in the journal, and those this owner has in memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
