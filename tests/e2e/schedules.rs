@@ -6,7 +6,7 @@ use std::process::Command;
 use amends_database::{Database, Location};
 use amends_engine::schedules::ScheduleStore as _;
 use amends_store::SurrealStore;
-use amends_test_support::wait::until;
+use amends_test_support::wait::{Deadline, until};
 use amends_test_support::{Answer, Client, Platform};
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use reqwest::Method;
@@ -72,17 +72,24 @@ impl Stage {
         self.client().try_send(Method::PATCH, &path, None, Some(&body)).await.expect("the API answers")
     }
 
-    /// The sagas of a schedule by the time for which they were started, once there is one for `last`; two for one time fail.
-    async fn sagas_until(&self, name: &str, last: &str) -> BTreeMap<DateTime<Utc>, String> {
+    /// The sagas of a schedule by the time for which they were started, once there is one for `last` and `whole` says that none is
+    /// missing: each partition brings its own into the list. Two for one time fail.
+    async fn sagas_until(&self, name: &str, last: &str, whole: impl Fn(&Found) -> Result<(), String>) -> Found {
         let last: DateTime<Utc> = last.parse().expect("a time");
-        until(&format!("a saga for {last}"), SAGA_DEADLINE, async || {
-            Some(self.sagas(name).await).filter(|found| found.contains_key(&last))
-        })
-        .await
+        let mut deadline = Deadline::after(SAGA_DEADLINE);
+        loop {
+            let found = self.sagas(name).await;
+            let missing = match found.contains_key(&last) {
+                true => whole(&found),
+                false => Err(format!("{:?}", found.keys().collect::<Vec<_>>())),
+            };
+            let Err(missing) = missing else { return found };
+            deadline.pause(&format!("all of {name} until {last}: {missing}")).await;
+        }
     }
 
-    async fn sagas(&self, name: &str) -> BTreeMap<DateTime<Utc>, String> {
-        let mut found = BTreeMap::new();
+    async fn sagas(&self, name: &str) -> Found {
+        let mut found = Found::new();
         for saga in self.client().items(&format!("/v1/sagas?tag=schedule_{name}&limit=200")).await {
             let saga_id = saga["saga_id"].as_str().expect("an id").to_owned();
             let input = self.client().get(&format!("/v1/sagas/{saga_id}")).await.body["input"].clone();
@@ -113,11 +120,15 @@ fn body(name: &str, more: Value) -> Value {
 /// Every other second: what is caught up at most covers more than any restart takes on a busy machine.
 const STEADY: &str = "*/2 * * * * *";
 
+/// Sagas by the time for which they were started.
+type Found = BTreeMap<DateTime<Utc>, String>;
+
 /// Every time of [`STEADY`] from the first to the last is there.
-fn assert_none_is_missing(found: &BTreeMap<DateTime<Utc>, String>) {
-    let (first, last) = (found.keys().next().expect("some"), found.keys().last().expect("some"));
-    let wanted = usize::try_from((*last - *first).num_seconds() / 2).expect("in order") + 1;
-    assert_eq!(found.len(), wanted, "{:?}", found.keys().collect::<Vec<_>>());
+fn none_is_missing<'a>(found: impl IntoIterator<Item = &'a DateTime<Utc>>) -> Result<(), String> {
+    let found: Vec<_> = found.into_iter().collect();
+    let (first, last) = (found.first().expect("some"), found.last().expect("some"));
+    let wanted = usize::try_from((**last - **first).num_seconds() / 2).expect("in order") + 1;
+    if found.len() == wanted { Ok(()) } else { Err(format!("{wanted} wanted, found {found:?}")) }
 }
 
 fn code(answer: &Answer) -> (u16, &str) {
@@ -200,8 +211,7 @@ async fn killed_in_the_middle_it_starts_nothing_twice_and_loses_nothing() {
     let paused = stage.act("steady", "pause", json!({})).await;
     let paused_at: DateTime<Utc> = paused.text("at").parse().expect("a time");
     let last = stage.get("steady").await["last_at"].as_str().expect("a time").to_owned();
-    let before = stage.sagas_until("steady", &last).await;
-    assert_none_is_missing(&before);
+    let before = stage.sagas_until("steady", &last, |found| none_is_missing(found.keys())).await;
 
     // What passes while it is paused is never caught up, under `all` either.
     until("some seconds to pass", SAGA_DEADLINE, async || {
@@ -212,11 +222,10 @@ async fn killed_in_the_middle_it_starts_nothing_twice_and_loses_nothing() {
     let resumed = stage.act("steady", "resume", json!({})).await;
     let resumed_at: DateTime<Utc> = resumed.text("at").parse().expect("a time");
     let last = stage.started_after("steady", &resumed.text("at")).await["last_at"].as_str().expect("a time").to_owned();
-    let after = stage.sagas_until("steady", &last).await;
-    let (outside, since): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        after.into_iter().filter(|(at, _)| !before.contains_key(at)).partition(|(at, _)| *at <= resumed_at);
+    let after =
+        stage.sagas_until("steady", &last, |found| none_is_missing(found.keys().filter(|at| **at > resumed_at))).await;
+    let outside: Vec<_> = after.keys().filter(|at| !before.contains_key(at) && **at <= resumed_at).collect();
     assert!(outside.is_empty(), "paused at {paused_at}, resumed at {resumed_at}: {outside:?}");
-    assert_none_is_missing(&since);
 }
 
 #[tokio::test]
@@ -256,7 +265,13 @@ async fn after_a_long_downtime_each_policy_has_its_way() {
         })
         .await;
         let found = match started.last() {
-            Some(last) => stage.sagas_until(policy, &text(*last)).await,
+            Some(last) => {
+                let whole = |found: &Found| match found.keys().eq(&started) {
+                    true => Ok(()),
+                    false => Err(format!("{started:?} wanted, found {:?}", found.keys())),
+                };
+                stage.sagas_until(policy, &text(*last), whole).await
+            }
             None => stage.sagas(policy).await,
         };
         assert_eq!(found.into_keys().collect::<Vec<_>>(), started, "{policy}");
