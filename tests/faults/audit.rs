@@ -12,6 +12,9 @@ use crate::load::Accepted;
 /// How long sagas may take to end after the last fault.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(240);
 
+/// How long a role may take to answer after it.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Waits until every saga is final, then checks that everything agrees.
 ///
 /// # Panics
@@ -21,18 +24,18 @@ pub async fn audit(roles: &Roles, accepted: &[Accepted]) {
     for saga in accepted {
         let ended = roles.client.saga_in(&saga.saga_id, &["completed", "compensated", "stuck"], SETTLE_DEADLINE).await;
         assert_ne!(ended["status"], "stuck", "{ended}\n{}", roles.logs());
-        let registration = roles.client.get(&format!("/v1/registrations/{}", saga.registration_id)).await.body;
+        let registration = format!("/v1/registrations/{}", saga.registration_id);
+        let registration = roles.client.get_surely(&registration, ANSWER_DEADLINE).await.body;
         match ended["status"].as_str() {
             Some("completed") => {
                 assert_eq!(registration["status"], "confirmed", "{registration}");
                 confirmed += 1;
-                let payments =
-                    roles.client.items(&format!("/v1/payments?registration_id={}", saga.registration_id)).await;
+                let of_it = |list: &str| format!("/v1/{list}?registration_id={}", saga.registration_id);
+                let payments = roles.client.items_surely(&of_it("payments"), ANSWER_DEADLINE).await;
                 let charges: usize =
                     payments.iter().map(|payment| payment["charges"].as_array().map_or(0, Vec::len)).sum();
                 assert_eq!(charges, 1, "{payments:?}");
-                let mails =
-                    roles.client.items(&format!("/v1/notifications?registration_id={}", saga.registration_id)).await;
+                let mails = roles.client.items_surely(&of_it("notifications"), ANSWER_DEADLINE).await;
                 assert_eq!(mails.len(), 1, "{mails:?}");
             }
             _ => assert_eq!(registration["status"], "rejected", "{registration}"),
@@ -52,7 +55,7 @@ async fn all_invoices(roles: &Roles) -> Vec<Value> {
     let mut invoices = Vec::new();
     let mut path = "/v1/invoices?limit=100".to_owned();
     loop {
-        let page = roles.client.get(&path).await.body;
+        let page = roles.client.get_surely(&path, ANSWER_DEADLINE).await.body;
         invoices.extend(page["items"].as_array().expect("items").iter().cloned());
         match page["next_cursor"].as_str() {
             Some(cursor) => path = format!("/v1/invoices?limit=100&cursor={cursor}"),

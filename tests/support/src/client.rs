@@ -86,14 +86,29 @@ impl Client {
 
     /// Posts under an idempotency key until an answer is no 5xx, as a client that wants it done does.
     pub async fn post_surely(&self, path: &str, key: &str, body: &Value, deadline: Duration) -> Answer {
+        self.surely(Method::POST, path, Some(key), Some(body), deadline).await
+    }
+
+    /// Fetches until an answer is no 5xx: soon after faults, or on a busy machine, a role may be too slow for one.
+    pub async fn get_surely(&self, path: &str, deadline: Duration) -> Answer {
+        self.surely(Method::GET, path, None, None, deadline).await
+    }
+
+    async fn surely(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+        deadline: Duration,
+    ) -> Answer {
         let mut deadline = wait::Deadline::after(deadline);
         loop {
-            if let Some(answer) = self.try_send(Method::POST, path, Some(key), Some(body)).await
-                && answer.status < 500
-            {
-                return answer;
+            let answer = self.try_send(method.clone(), path, key, body).await;
+            match answer {
+                Some(answer) if answer.status < 500 => return answer,
+                answer => deadline.pause(&format!("an answer of {method} {path}; last: {answer:?}")).await,
             }
-            deadline.pause(&format!("an answer of POST {path}")).await;
         }
     }
 
@@ -157,9 +172,20 @@ impl Client {
     /// # Panics
     /// When the API refuses.
     pub async fn items(&self, path: &str) -> Vec<Value> {
-        let answer = self.get(path).await;
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-        let items = if answer.body.is_array() { &answer.body } else { &answer.body["items"] };
-        items.as_array().unwrap_or_else(|| panic!("{path} answers no list: {answer:?}")).clone()
+        items_of(path, self.get(path).await)
     }
+
+    /// The items of a list, asked for until there is an answer.
+    ///
+    /// # Panics
+    /// When the API refuses.
+    pub async fn items_surely(&self, path: &str, deadline: Duration) -> Vec<Value> {
+        items_of(path, self.get_surely(path, deadline).await)
+    }
+}
+
+fn items_of(path: &str, answer: Answer) -> Vec<Value> {
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    let items = if answer.body.is_array() { &answer.body } else { &answer.body["items"] };
+    items.as_array().unwrap_or_else(|| panic!("{path} answers no list: {answer:?}")).clone()
 }

@@ -100,6 +100,20 @@ impl Platform {
     }
 }
 
+impl Drop for Platform {
+    /// Killed, it leaves behind the nats-server that it started, for the next start to find; with the test that ends too.
+    fn drop(&mut self) {
+        self.process.start_kill();
+        let folder = self.data_dir().join("nats");
+        let pid = std::fs::read_to_string(folder.join("nats-server.pid")).unwrap_or_default();
+        // A number may belong to somebody else by now.
+        let command = std::fs::read(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
+        if String::from_utf8_lossy(&command).contains(&*folder.to_string_lossy()) {
+            std::process::Command::new("kill").args(["-KILL", pid.trim()]).status().ok();
+        }
+    }
+}
+
 async fn launch(binary: &Path, arguments: &[String], log: &Path) -> (Process, Value) {
     let mut process = Process::start(binary, arguments, log);
     let ready = process.ready().await;

@@ -58,8 +58,13 @@ impl Process {
     /// # Panics
     /// When it cannot be waited for.
     pub async fn kill(&mut self) {
-        self.child.start_kill().ok();
+        self.start_kill();
         self.child.wait().await.expect("it can be waited for");
+    }
+
+    /// The same without waiting.
+    pub fn start_kill(&mut self) {
+        self.child.start_kill().ok();
     }
 
     /// Asks it to end (SIGTERM) and says whether it ended well in time.
