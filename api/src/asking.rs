@@ -1,5 +1,5 @@
 //! Asking over NATS: the owner of a saga's partition, any orchestrator, a context. Every question asked here is idempotent,
-//! so one that nobody answers is asked again until patience ends.
+//! so one that nobody answers is asked again until patience ends. Who answers that it cannot is believed: silence alone gets a name here.
 
 use std::time::Duration;
 
@@ -23,6 +23,12 @@ const PAUSE_FIRST: Duration = Duration::from_millis(25);
 
 /// Longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_millis(400);
+
+/// Nobody answered, or who did is about to give the partition to another.
+const SILENCE: [&str; 4] = ["no_responders", "request_timeout", "nats_unavailable", "partition_lost"];
+
+/// The saga is parked, or its definition cannot be run: no asking again helps before another binary comes.
+const ANOTHER_BINARY: [&str; 3] = ["definition_missing", "record_unread", "contract_missing"];
 
 /// Asks on behalf of HTTP requests.
 #[derive(Debug)]
@@ -74,7 +80,7 @@ impl Asking {
     /// Asks the owner of a saga's partition.
     ///
     /// # Errors
-    /// The owner's problem; `orchestrator_unavailable` when nobody answered in time.
+    /// The owner's problem, that of a parked saga at once; `orchestrator_unavailable` when nobody answered in time.
     pub async fn owner<Q, A>(&self, saga_id: SagaId, verb: PartitionVerb, question: &Q) -> Result<A, Problem>
     where
         Q: Serialize + Sync,
@@ -90,7 +96,7 @@ impl Asking {
                 Err(problem) => Err(problem),
             };
             match result {
-                Err(problem) if problem.kind == ProblemKind::Unavailable => {
+                Err(problem) if may_pass(&problem) => {
                     *self.partition_count.write().await = None;
                     if !patience.pause().await {
                         return Err(orchestrator_unavailable(problem));
@@ -136,7 +142,7 @@ impl Asking {
         let mut patience = Patience::new(patience);
         loop {
             match self.nats.ask(subject.to_owned(), question, patience.attempt_timeout()).await {
-                Err(problem) if problem.kind == ProblemKind::Unavailable => {
+                Err(problem) if may_pass(&problem) => {
                     if !patience.pause().await {
                         return Err(problem);
                     }
@@ -166,11 +172,21 @@ impl Asking {
     }
 }
 
-fn orchestrator_unavailable(problem: Problem) -> Problem {
-    named(problem, "orchestrator_unavailable", "No orchestrator answers")
+/// Whether asking again soon may bring another answer.
+fn may_pass(problem: &Problem) -> bool {
+    problem.kind == ProblemKind::Unavailable && !ANOTHER_BINARY.contains(&problem.code.as_str())
 }
 
-/// Says who was silent; any other problem stays as it is.
+/// Says that it was an orchestrator who was silent; what one has answered stays as it is.
+fn orchestrator_unavailable(problem: Problem) -> Problem {
+    if SILENCE.contains(&problem.code.as_str()) {
+        named(problem, "orchestrator_unavailable", "No orchestrator answers")
+    } else {
+        problem
+    }
+}
+
+/// Says who cannot be reached; any other problem stays as it is.
 fn named(problem: Problem, code: &str, who: &str) -> Problem {
     if problem.kind == ProblemKind::Unavailable {
         Problem::unavailable(code, format!("{who} at the moment; send the same request again. ({})", problem.message))

@@ -31,6 +31,12 @@ use crate::problems::{FieldProblem, PROBLEM_JSON, ProblemDocument};
 )]
 pub struct Document;
 
+/// How any operation may fail for a while.
+const UNAVAILABLE: &str = "Somebody who is needed does not answer (`orchestrator_unavailable`, `<context>_unavailable`) or cannot do it now \
+                           (`store_unavailable`); send it again after Retry-After. `definition_missing` and `record_unread`: the saga is parked \
+                           until an orchestrator runs that understands it; `contract_missing`: its definition calls a contract that \
+                           this one lacks";
+
 /// Adds to every operation how it can fail in general.
 pub fn complete(mut document: OpenApi) -> OpenApi {
     for item in document.paths.paths.values_mut() {
@@ -44,7 +50,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
                 answer(operation, "415", "The body is not JSON");
                 answer(operation, "422", "The request breaks a rule; `errors` names the places");
             }
-            answer(operation, "503", "Somebody who is needed does not answer; send it again after Retry-After");
+            answer(operation, "503", UNAVAILABLE);
             answer(operation, "default", "Any other failure");
         }
     }

@@ -1,9 +1,12 @@
 //! What is not as it should be, as a table: request → status and code.
 
+use std::time::Duration;
+
 use amends_schemas::problem::{FieldError, Problem, ProblemKind};
+use amends_schemas::subjects::ORCHESTRATOR_INFO;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, within};
+use crate::stage::{Stage, impatient, within};
 
 /// Names and values.
 type Headers<'a> = &'a [(&'a str, &'a str)];
@@ -267,6 +270,48 @@ async fn who_is_silent_is_named() {
         let reply = stage.call("GET", "/v1/events", None).await;
         assert_eq!((reply.status, reply.code()), (503, "events_unavailable"), "{reply:?}");
         assert!(!asked.all().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_orchestrator_says_of_itself_keeps_its_code() {
+    within(async {
+        let mut settings = impatient();
+        settings.orchestrator_patience = Duration::from_secs(2);
+        let stage = Stage::with(settings).await;
+        let info = json!({"partition_count": 1, "version": "t"});
+        stage.play(ORCHESTRATOR_INFO, move |_, _| Some(Ok(info.clone()))).await;
+        // The last digit of the saga's id says what its owner answers, and how often it is asked.
+        let table = [
+            ("definition_missing", "definition_missing", true),
+            ("record_unread", "record_unread", true),
+            ("contract_missing", "contract_missing", true),
+            ("too_many_watches", "too_many_watches", false),
+            ("store_unavailable", "store_unavailable", false),
+            ("partition_lost", "orchestrator_unavailable", false),
+        ];
+        let asked = stage
+            .play("amends.orc.p.0.get", move |_, question| {
+                let last = question["saga_id"].as_str().and_then(|id| id.chars().last()).expect("an id");
+                let (code, ..) = table[last.to_digit(10).expect("a digit") as usize];
+                Some(Err(Problem::unavailable(code, "Some words.")))
+            })
+            .await;
+        for (index, (code, told, at_once)) in table.into_iter().enumerate() {
+            let before = asked.all().len();
+            let saga_id = format!("00000000-0000-0000-0000-00000000000{index}");
+            let reply = stage.call("GET", &format!("/v1/sagas/{saga_id}"), None).await;
+            assert_eq!((reply.status, reply.code()), (503, told), "{code}: {reply:?}");
+            assert!(reply.body["detail"].as_str().is_some_and(|detail| detail.contains("Some words.")), "{reply:?}");
+            assert_eq!(asked.all().len() - before == 1, at_once, "{code}: how often it is asked");
+        }
+        let lists = stage
+            .play("amends.orc.list", |_, _| Some(Err(Problem::unavailable("store_unavailable", "Some words."))))
+            .await;
+        let reply = stage.call("GET", "/v1/sagas", None).await;
+        assert_eq!((reply.status, reply.code()), (503, "store_unavailable"), "{reply:?}");
+        assert!(lists.all().len() > 1, "it may pass");
     })
     .await;
 }
