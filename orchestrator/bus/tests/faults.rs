@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_bus::Orchestrator;
-use amends_core::definition::DefinitionLibrary;
 use amends_engine::ports::{Hold, LeaseError, Leases};
 use amends_engine::status::Role;
 use amends_schemas::ids::{PartitionId, SagaId};
@@ -220,13 +219,13 @@ async fn a_saga_whose_definition_is_missing_is_parked_and_others_are_served() {
         let world = World::new().await;
         let other = FOUR.replace("saga: four", "saga: other");
         let both = || library_of(&[FOUR, &other]);
-        let first = start_with_library(&world, "first", both()).await;
+        let first = world.serving("first", both()).await;
         let parked = world.start("other").await;
         let served = world.start("four").await;
         drop(first);
         // From the journal's tail, and after a clean stop from the view.
         for run in ["second", "third"] {
-            let without = start_with_library(&world, run, library_of(&[FOUR])).await;
+            let without = world.serving(run, library_of(&[FOUR])).await;
             let status = without.status();
             assert_eq!(status.parked().map(|saga| saga.saga_id).collect::<Vec<_>>(), [parked]);
             let problem = world.get(parked).await.expect_err("parked");
@@ -235,18 +234,9 @@ async fn a_saga_whose_definition_is_missing_is_parked_and_others_are_served() {
             without.stop().await;
         }
         let _workers = Workers::start(&world.client, succeed);
-        let last = start_with_library(&world, "last", both()).await;
+        let last = world.serving("last", both()).await;
         assert_eq!(last.status().parked().count(), 0);
         all_completed(&world, &[parked, served]).await;
     })
     .await;
-}
-
-async fn start_with_library(world: &World, owner: &str, library: DefinitionLibrary) -> Orchestrator {
-    let orchestrator = Orchestrator::start(world.parts(owner, library)).await.expect("it starts");
-    until("the orchestrator to serve", PATIENCE, async || {
-        orchestrator.status().partitions.iter().all(|partition| partition.role == Role::Owner).then_some(())
-    })
-    .await;
-    orchestrator
 }

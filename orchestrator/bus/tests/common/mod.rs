@@ -79,7 +79,12 @@ impl World {
 
     /// An orchestrator that serves.
     pub async fn orchestrator(&self, owner: &str) -> Orchestrator {
-        let orchestrator = Orchestrator::start(self.parts(owner, library())).await.expect("it starts");
+        self.serving(owner, library()).await
+    }
+
+    /// An orchestrator that serves what it knows of.
+    pub async fn serving(&self, owner: &str, library: DefinitionLibrary) -> Orchestrator {
+        let orchestrator = Orchestrator::start(self.parts(owner, library)).await.expect("it starts");
         until("the orchestrator to serve", PATIENCE, async || {
             let owns_all = orchestrator
                 .status()

@@ -39,6 +39,9 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 /// How often writing is tried when somebody steers at the same moment.
 const WRITE_ATTEMPTS_MAX: usize = 16;
 
+/// What the owner of a parked saga answers: it has refused, for nothing changes before another binary comes, and the operation is to end.
+const PARKED: [&str; 2] = ["definition_missing", "record_unread"];
+
 /// Codes by which refusals are counted; what comes with further ones is counted as `other`.
 const CODES_MAX: usize = 50;
 
@@ -225,7 +228,9 @@ impl Operating {
         loop {
             match self.ask(saga_id).await {
                 Ok(()) => return Some(Outcome { saga_id, refused: None }),
-                Err(problem) if problem.kind == ProblemKind::Unavailable => {
+                Err(problem)
+                    if problem.kind == ProblemKind::Unavailable && !PARKED.contains(&problem.code.as_str()) =>
+                {
                     self.halt.run_until_cancelled(tokio::time::sleep(wait)).await?;
                     wait = longer(wait, RETRY_MAX);
                 }
