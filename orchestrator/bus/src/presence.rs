@@ -1,7 +1,8 @@
 //! Who serves which contract, looked at every few seconds and remembered: so that people can be told since when nobody does.
 //!
-//! A contract counts as served when a worker that answers the service ping names it, or when its consumer is pulled from. Nothing is kept:
-//! an orchestrator knows what it has seen since it started, and says so.
+//! A contract counts as served when a worker that answers the service ping names it, when its consumer is pulled from, and while a worker
+//! says of a command within its ack wait that it is at work. Nothing is kept: an orchestrator knows what it has seen since it started, and
+//! says so.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use amends_nats::queues::Queue;
 use amends_nats::{Nats, NatsError};
 use amends_schemas::contract::ContractName;
 use amends_schemas::presence::{ContractPresence, INSTANCES_SHOWN_MAX, ServicePing, WorkerInstance, WorkersView};
+use amends_schemas::topology::ACK_WAIT;
 use chrono::{DateTime, Utc};
 
 /// Between two looks. With [`WINDOW`] a look every two seconds: a person who waits for the sentence to change does not wait long, and a
@@ -87,7 +89,16 @@ struct Picture {
     looks: u64,
     contracts: BTreeMap<ContractName, Seen>,
     processes: BTreeMap<String, Process>,
-    deliveries: BTreeMap<ContractName, u64>,
+    heard: BTreeMap<ContractName, Heard>,
+}
+
+/// When workers of a contract were last heard through its consumer: they took a command, or said that they are at work at one.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    /// By the server's clock, which tells only whether there was something new.
+    last_active: DateTime<Utc>,
+    /// By the clock of the looks.
+    at: DateTime<Utc>,
 }
 
 /// When a contract was last served.
@@ -126,18 +137,37 @@ impl Picture {
         let looks = self.looks;
         self.processes.retain(|_, process| looks - process.seen.look < MISSES);
         for (contract, queue) in queues {
-            let before = self.deliveries.insert(contract.clone(), queue.deliveries);
-            if queue.pulls > 0 || before.is_some_and(|before| queue.deliveries > before) {
+            let heard = self.hear(contract, queue, at);
+            if queue.pulls > 0 {
                 self.served(contract, at);
+            } else if let Some(heard_at) = heard {
+                self.served(contract, heard_at);
             }
         }
-        self.deliveries.retain(|contract, _| queues.contains_key(contract));
+        self.heard.retain(|contract, _| queues.contains_key(contract));
+    }
+
+    /// When the contract's workers were last heard, if they count as being there: since the last look, or so lately that what they have
+    /// in hand is not yet given to others. A worker that holds a command neither pulls nor needs to answer a ping.
+    fn hear(&mut self, contract: &ContractName, queue: &Queue, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let last_active = queue.last_active?;
+        let before = self.heard.get(contract).copied();
+        let is_new = before.is_some_and(|before| before.last_active != last_active);
+        let heard = match before {
+            Some(before) if !is_new => before,
+            Some(_) => Heard { last_active, at },
+            // The first look knows no better than what the server says.
+            None => Heard { last_active, at: last_active.min(at) },
+        };
+        self.heard.insert(contract.clone(), heard);
+        let holds = queue.with_workers > 0 && (at - heard.at).to_std().is_ok_and(|silence| silence <= ACK_WAIT);
+        (is_new || holds).then_some(heard.at)
     }
 
     fn served(&mut self, contract: &ContractName, at: DateTime<Utc>) {
         let look = self.looks;
         if let Some(seen) = self.contracts.get_mut(contract) {
-            *seen = Seen { at, look };
+            *seen = Seen { at: at.max(seen.at), look };
         } else if self.contracts.len() < CONTRACTS_MAX {
             self.contracts.insert(contract.clone(), Seen { at, look });
         }
@@ -226,8 +256,14 @@ mod tests {
         ServicePing { name: name.to_owned(), id: id.to_owned(), version: "1.0.0".to_owned(), metadata }
     }
 
-    fn pulled(pulls: usize, deliveries: u64) -> BTreeMap<ContractName, Queue> {
-        BTreeMap::from([(contract(), Queue { pulls, deliveries, ..Queue::default() })])
+    fn pulled(pulls: usize) -> BTreeMap<ContractName, Queue> {
+        BTreeMap::from([(contract(), Queue { pulls, ..Queue::default() })])
+    }
+
+    /// So many commands with workers, last heard then.
+    fn held(with_workers: u64, last_active: i64) -> BTreeMap<ContractName, Queue> {
+        let last_active = Some(at(last_active));
+        BTreeMap::from([(contract(), Queue { with_workers, last_active, ..Queue::default() })])
     }
 
     fn contract() -> ContractName {
@@ -265,16 +301,30 @@ mod tests {
 
     #[test]
     fn who_pulls_without_a_word_serves_as_well() {
-        assert_eq!(said(&[(&[], pulled(1, 0)), (&[], pulled(1, 0))]), [None, None]);
-        let busy = [
-            (&[][..], pulled(0, 7)),
-            (&[], pulled(0, 8)),
-            (&[], pulled(0, 9)),
-            (&[], pulled(0, 9)),
-            (&[], pulled(0, 9)),
-        ];
+        assert_eq!(said(&[(&[], pulled(1)), (&[], pulled(1))]), [None, None]);
+        let busy: Vec<_> = [0, 1, 2, 2, 2].map(|last_active| (&[][..], held(0, last_active))).into();
         let lost = Some(Unserved::Since(at(2)));
         assert_eq!(said(&busy), [None, None, None, None, lost], "who has its hands full does not ask for more");
+    }
+
+    #[test]
+    fn who_is_at_work_at_a_command_serves_until_its_ack_wait_has_passed() {
+        let last = |looks: &[BTreeMap<ContractName, Queue>]| {
+            let looks: Vec<_> = looks.iter().map(|queues| (&[][..], queues.clone())).collect();
+            said(&looks)
+        };
+        // It says every four seconds that it is in progress.
+        let working: Vec<_> = (0..20).map(|second| held(1, second / 4 * 4)).collect();
+        assert_eq!(last(&working), vec![None; 20]);
+        // It is lost after its second word; what it held is with nobody, and waits for somebody to pull.
+        let lost: Vec<_> = (0..14).map(|second| held(1, if second < 4 { 0 } else { 4 })).collect();
+        let mut wanted = vec![None; 11];
+        wanted.extend([Some(Unserved::Since(at(4))); 3]);
+        assert_eq!(last(&lost), wanted);
+        // Lost before anybody looked.
+        assert_eq!(last(&[held(1, -60), held(1, -60)]), [None, Some(Unserved::SinceAtLeast(at(0)))]);
+        // Given back: nobody has it.
+        assert_eq!(last(&[held(1, 0), held(0, 0), held(0, 0)]), [None, None, Some(Unserved::Since(at(0)))]);
     }
 
     #[test]

@@ -31,8 +31,9 @@ pub struct Queue {
     pub redelivered: u64,
     /// When the oldest of all was sent.
     pub oldest_at: Option<DateTime<Utc>>,
-    /// Deliveries so far: when it grows, somebody pulls.
-    pub deliveries: u64,
+    /// When a command was last delivered, or a worker last said that it is at work at one, by the server's clock: when it moves, somebody
+    /// is there.
+    pub last_active: Option<DateTime<Utc>>,
     /// Pulls that wait for a command at this moment.
     pub pulls: usize,
 }
@@ -97,7 +98,7 @@ impl Nats {
             queue.waiting = info.num_pending;
             queue.with_workers = info.num_ack_pending as u64;
             queue.redelivered = info.num_redelivered as u64;
-            queue.deliveries = info.delivered.consumer_sequence;
+            queue.last_active = info.delivered.last_active.and_then(|time| utc(time.unix_timestamp_nanos()));
             queue.pulls = info.num_waiting;
         }
         Ok((Some(stream), queues))
@@ -107,8 +108,12 @@ impl Nats {
 /// When the oldest command of a contract was sent; `None` when the last one was just done.
 async fn oldest(stream: &Stream<()>, contract: &ContractName) -> Result<Option<DateTime<Utc>>, NatsError> {
     match stream.get_first_raw_message_by_subject(subjects::command(contract), 1).await {
-        Ok(message) => Ok(i64::try_from(message.time.unix_timestamp_nanos()).ok().map(DateTime::from_timestamp_nanos)),
+        Ok(message) => Ok(utc(message.time.unix_timestamp_nanos())),
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(classify(&error)),
     }
+}
+
+fn utc(nanoseconds: i128) -> Option<DateTime<Utc>> {
+    i64::try_from(nanoseconds).ok().map(DateTime::from_timestamp_nanos)
 }
