@@ -1,8 +1,10 @@
-//! Notices that a stream was lost, makes it again and has everything in flight dispatched again.
+//! Notices that a stream was lost, makes it again, with the consumers of its commands, and has everything in flight dispatched again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use amends_nats::{Nats, NatsError};
+use amends_schemas::contract::ContractName;
 use amends_schemas::topology::{COMMANDS, STREAMS};
 use tokio::sync::watch;
 
@@ -19,17 +21,19 @@ pub struct StreamMonitor {
     connections: watch::Receiver<u64>,
     /// The life of the command stream that everything in flight was published into.
     known: Option<String>,
+    /// The contracts whose commands are to have a consumer.
+    contracts: BTreeSet<ContractName>,
 }
 
 impl StreamMonitor {
-    /// Makes the streams be there and remembers which life of theirs it is.
+    /// Makes the streams, and the consumers of these contracts, be there and remembers which life of theirs it is.
     ///
     /// # Errors
     /// [`NatsError`].
-    pub async fn new(nats: Nats) -> Result<Self, NatsError> {
-        nats.ensure_streams().await?;
+    pub async fn new(nats: Nats, contracts: BTreeSet<ContractName>) -> Result<Self, NatsError> {
+        nats.ensure_command_consumers(&contracts).await?;
         let known = nats.stream_incarnation(&COMMANDS).await?;
-        Ok(Self { connections: nats.connections(), nats, known })
+        Ok(Self { connections: nats.connections(), nats, known, contracts })
     }
 
     /// Looks for ever, at once after each reconnect, and calls `lost` when the command stream has begun another life.
@@ -70,6 +74,7 @@ impl StreamMonitor {
         if self.known.as_ref() == Some(&now) {
             return Ok(false);
         }
+        self.nats.ensure_command_consumers(&self.contracts).await?;
         tracing::warn!(stream = COMMANDS.name, "the command stream is a new one: what it held is published again");
         self.known = Some(now);
         Ok(true)

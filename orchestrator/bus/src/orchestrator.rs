@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::definition::DefinitionLibrary;
+use amends_core::view::contracts_called;
 use amends_engine::bulk::{BulkDesk, BulkRunner, BulkStore};
 use amends_engine::ports::{Leases, Store, StoreError, Transport};
 use amends_engine::rekey::Rekeying;
@@ -70,7 +71,7 @@ pub struct Orchestrator {
 }
 
 impl Orchestrator {
-    /// Connects, checks the deployment, makes the streams be there and starts trying for every partition. It serves as soon as
+    /// Connects, checks the deployment, makes the streams, and a consumer for each contract that definitions call, be there and starts trying for every partition. It serves as soon as
     /// [`Orchestrator::status`] says so.
     ///
     /// # Errors
@@ -92,7 +93,8 @@ impl Orchestrator {
         // Answers must not wait behind commands in one connection's buffer, nor leases behind either.
         let publishing = Nats::connect(&named(&parts.nats, "publish"), CONNECT_PATIENCE).await?;
         let serving = Nats::connect(&named(&parts.nats, "serve"), CONNECT_PATIENCE).await?;
-        let monitor = StreamMonitor::new(serving.clone()).await?;
+        let called = parts.library.iter().flat_map(|definition| contracts_called(definition)).cloned().collect();
+        let monitor = StreamMonitor::new(serving.clone(), called).await?;
         let owner = format!("{}-{}", parts.owner, &Uuid::new_v4().simple().to_string()[..8]);
         let workers = Arc::new(WorkerWatch::default());
         let transport: Arc<dyn Transport> = Arc::new(NatsTransport::new(publishing));

@@ -4,14 +4,19 @@ mod common;
 
 use std::time::Duration;
 
+use amends_bus::Orchestrator;
 use amends_nats::Nats;
 use amends_schemas::ids::SagaId;
 use amends_schemas::presence::{ContractPresence, QueueView, QueuesView, WorkersView};
 use amends_schemas::saga::{ListSagas, Page, SagaStatus, SagaSummary};
 use amends_schemas::subjects::{self, SERVICE_PING};
+use amends_schemas::topology::{ACK_PENDING_MAX, ACK_WAIT, COMMANDS};
 use amends_test_support::wait::until;
+use async_nats::jetstream::AckKind;
+use async_nats::jetstream::consumer::pull;
+use chrono::{TimeDelta, Utc};
 use common::worker::{Workers, succeed};
-use common::{PATIENCE, World, in_time};
+use common::{PATIENCE, STEPS, World, in_time};
 use futures::StreamExt;
 use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
@@ -124,6 +129,86 @@ async fn a_saga_says_since_when_nobody_serves_its_contract_where_it_is_read_and_
         })
         .await;
         assert_eq!(done.oldest_at, None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_silently_at_work_at_a_command_is_there() {
+    in_time(async {
+        let world = World::new().await;
+        let _orchestrator = world.orchestrator("one").await;
+        let saga_id = world.start("four").await;
+        // It answers no ping, takes one command, and says now and then that it is in progress.
+        let consumer = world.client.command_consumer(&"test.a@1".parse().expect("a name")).await.expect("a consumer");
+        let mut batch = consumer.batch().max_messages(1).expires(PATIENCE).messages().await.expect("pulls");
+        let message = batch.next().await.expect("a command").expect("delivered");
+        drop(batch);
+        let taken_at = Utc::now();
+        let working = AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                message.ack_with(AckKind::Progress).await.expect("sent");
+                tokio::time::sleep(ACK_WAIT - Duration::from_millis(500)).await;
+            }
+        }));
+        told(&world, saga_id, "that it is sent", |said| said.starts_with("step `a`: sent to its workers at ")).await;
+        until("looks enough to have missed it", PATIENCE, async || {
+            let seen = presence(&world).await;
+            assert_eq!((seen.unserved_since, queue(&world).await.with_workers), (None, 1), "{seen:?}");
+            (seen.last_seen_at? - taken_at > TimeDelta::from_std(2 * ACK_WAIT).expect("short")).then_some(())
+        })
+        .await;
+        let view = world.get(saga_id).await.expect("it is there");
+        assert!(view.waiting_for.is_some_and(|said| said.starts_with("step `a`: sent to its workers at ")));
+
+        drop(working);
+        told(&world, saga_id, "that it is lost", |said| said.starts_with(NOBODY) && !said.contains("at least")).await;
+        assert_eq!(queue(&world).await.with_workers, 1, "nobody has it, and it waits to be given to another");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_worker_in_any_language_finds_a_consumer_also_after_a_loss() {
+    in_time(async {
+        let world = World::new().await;
+        let _orchestrator = world.orchestrator("one").await;
+        let _another = Orchestrator::start(world.parts("another", common::library())).await.expect("beside it");
+        let found = async || {
+            let stream = world.client.jetstream().get_stream(COMMANDS.name).await.ok()?;
+            let mut consumers = Vec::new();
+            for step in STEPS {
+                consumers.push(stream.get_consumer::<pull::Config>(&format!("test-{step}-v1")).await.ok()?);
+            }
+            Some(consumers)
+        };
+        let consumers = found().await.expect("they are made before anything is served");
+        let made = consumers[0].cached_info().config.clone();
+        assert_eq!((made.ack_wait, made.max_deliver, made.max_ack_pending), (ACK_WAIT, -1, ACK_PENDING_MAX));
+        assert_eq!(made.filter_subject, "amends.cmd.test.a.v1");
+        let nobody = presence(&world).await;
+        assert_eq!((nobody.instance_count, nobody.last_seen_at), (0, None), "a consumer is nobody's word: {nobody:?}");
+        let empty = queue(&world).await;
+        assert_eq!((empty.waiting, empty.with_workers, empty.oldest_at), (0, 0, None));
+
+        world.client.jetstream().delete_stream(COMMANDS.name).await.expect("deleted");
+        let saga_id = world.start("four").await;
+        let consumers = until("them to be made again", PATIENCE, found).await;
+        told(&world, saga_id, "that nobody was ever there", |said| {
+            said.starts_with(NOBODY) && said.contains("at least")
+        })
+        .await;
+        // What was sent into the new stream before it was noticed to be one is sent again.
+        assert!(queue(&world).await.waiting >= 1, "nobody has taken it");
+        for consumer in consumers {
+            let mut batch = consumer.batch().max_messages(1).expires(PATIENCE).messages().await.expect("pulls");
+            let message = batch.next().await.expect("a command").expect("delivered");
+            let command = serde_json::from_slice(&message.payload).expect("JSON");
+            let answer = succeed(&command).expect("it answers");
+            assert_eq!(common::worker::reply(&world.client, &command, answer).await, "+OK");
+            message.ack().await.expect("acknowledged");
+        }
+        world.until_status(saga_id, SagaStatus::Completed).await;
     })
     .await;
 }

@@ -1,5 +1,6 @@
 //! Streams and consumers made as `amends_schemas::topology` says.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use amends_schemas::contract::ContractName;
@@ -69,6 +70,30 @@ impl Nats {
     /// [`NatsError`].
     pub async fn command_consumer(&self, contract: &ContractName) -> Result<PullConsumer, NatsError> {
         self.ensure_streams().await?;
+        self.made_command_consumer(contract).await
+    }
+
+    /// Makes every one of these contracts have its durable consumer, so that a first worker in any language finds one to pull from.
+    /// Ensures the streams first; idempotent, also beside workers that do the same. One that is refused (somebody consumes the same
+    /// commands under another name) is left out and told: its commands wait as they would without.
+    ///
+    /// # Errors
+    /// [`NatsError`] of anything but a refusal.
+    pub async fn ensure_command_consumers(&self, contracts: &BTreeSet<ContractName>) -> Result<(), NatsError> {
+        self.ensure_streams().await?;
+        for contract in contracts {
+            match self.made_command_consumer(contract).await {
+                Ok(_) => {}
+                Err(error @ NatsError::Refused(_)) => {
+                    tracing::warn!(%contract, %error, "a contract has no consumer of its standard name");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn made_command_consumer(&self, contract: &ContractName) -> Result<PullConsumer, NatsError> {
         let name = topology::command_consumer(contract);
         self.consumer(
             &COMMANDS,
