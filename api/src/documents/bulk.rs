@@ -150,7 +150,7 @@ pub struct BulkOperationDocument {
     /// So many have been operated, each of them once.
     #[schema(minimum = 0)]
     pub done: u64,
-    /// So many have refused, because their state did not allow it.
+    /// So many have refused, because their state did not allow it or because they are parked.
     #[schema(minimum = 0)]
     pub refused: u64,
     /// Why, by code.

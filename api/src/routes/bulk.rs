@@ -138,7 +138,8 @@ impl NewBulkOperation {
 }
 
 /// Begin a bulk operation, or with `dry_run` only say what it would touch. It goes through the sagas that the filter finds, oldest first,
-/// operates each once, and can be paused, resumed and ended; a crash does not end it.
+/// operates each once, and can be paused, resumed and ended; a crash does not end it. The verbs are those for a single saga: `pause`, `resume`,
+/// `retry`, `retry_from`, `skip`, `resolve`, `cancel` and `terminate`. There is no `edit_input`: an input belongs to one saga, and is checked for it.
 #[utoipa::path(post, path = "/v1/bulk-operations", tag = "bulk operations", params(IdempotencyKeyHeader),
     request_body = NewBulkOperation,
     responses(

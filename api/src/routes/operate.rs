@@ -49,7 +49,7 @@ pub struct RetryFromRequest {
     pub by: Option<String>,
 }
 
-/// Another input for a step that cleanly failed.
+/// Another input for a step that did not happen.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditInputRequest {
@@ -200,7 +200,8 @@ pub async fn retry_saga_from(
     operate(&api, saga_id, &key, CancelRequest { reason, by }, OperatorAct::RetryFrom { step }).await
 }
 
-/// Give a step that cleanly failed another input; the next attempt, under a new idempotency key, takes it. Needs a reason.
+/// Give a step another input. It takes a step that backs off or is stuck, not in doubt, of a saga that goes forward; the next attempt, under a
+/// new idempotency key, takes it: when the backoff ends, or after a `retry`. Needs a reason.
 #[utoipa::path(post, path = "/v1/sagas/{saga_id}/edit-input", tag = "sagas",
     params(("saga_id" = Uuid, Path, description = "Which"), IdempotencyKeyHeader),
     request_body = EditInputRequest,

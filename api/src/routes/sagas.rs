@@ -215,14 +215,15 @@ pub async fn get_saga_history(
 }
 
 /// Cancel a saga. Before its pivot it makes amends; afterwards its definition's cancellation saga is started. Asking twice
-/// is one cancellation.
+/// is one cancellation, whoever asks: it is idempotent by itself, and answered as the first time. An `Idempotency-Key` is not needed and not
+/// looked at; the first request's `reason` and `by` stand in the history.
 #[utoipa::path(post, path = "/v1/sagas/{saga_id}/cancel", tag = "sagas",
     params(("saga_id" = Uuid, Path, description = "Which")), request_body = Option<CancelRequest>,
     responses(
         (status = 202, description = "Accepted", body = CancelledSaga, headers(("Location" = String))),
         (status = 404, description = "`saga_not_found`", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 409, description = "`past_pivot`: it only goes forward now", body = ProblemDocument,
+        (status = 409, description = "`past_pivot`: it only goes forward now, and its definition says no way to cancel; `illegal_here`: an operator has ended it as it stood", body = ProblemDocument,
             content_type = "application/problem+json"),
     ))]
 pub async fn cancel_saga(
