@@ -1,11 +1,12 @@
 //! `amends check`: reads saga definitions and says what is wrong with them, without running anything.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use amends_core::definition::{Definition, DefinitionLibrary};
 use amends_core::validate::{Finding, check_links, check_released, parse};
-use amends_schemas::contract::{Contract, ContractError, ContractRegistry};
+use amends_schemas::contract::{Contract, ContractError, ContractName, ContractRegistry};
 use amends_schemas::library;
 use anyhow::bail;
 
@@ -49,7 +50,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
         }
     }
     let sound = parsed.iter().filter_map(|(file, parsed)| Some((Path::new(file.as_str()), parsed.as_ref().ok()?)));
-    let frozen = frozen(args, &sound.collect::<Vec<_>>())?;
+    let frozen = frozen(args, &sound.collect::<Vec<_>>(), &contracts)?;
     if !frozen.is_empty() {
         println!("{}", listing(&frozen));
     }
@@ -98,9 +99,13 @@ fn add_contracts(folder: &Path, contracts: &mut ContractRegistry) -> anyhow::Res
     Ok(())
 }
 
-/// What is wrong with released definitions: of a folder that says which those are, and of those that ship. A list speaks of the
+/// What is wrong with released documents: of a folder that says which those are, and of those that ship. A list speaks of the
 /// documents beside it, not of folders of their own further down.
-fn frozen(args: &CheckArgs, sound: &[(&Path, &Definition)]) -> anyhow::Result<Vec<Finding>> {
+fn frozen(
+    args: &CheckArgs,
+    sound: &[(&Path, &Definition)],
+    contracts: &ContractRegistry,
+) -> anyhow::Result<Vec<Finding>> {
     let library_of = |folder: &Path| {
         let mut library = DefinitionLibrary::default();
         for (file, definition) in sound {
@@ -111,16 +116,32 @@ fn frozen(args: &CheckArgs, sound: &[(&Path, &Definition)]) -> anyhow::Result<Ve
         library
     };
     if args.files.is_empty() {
-        return Ok(check_released(RELEASED, library::RELEASED, &library_of(Path::new(""))));
+        let shipped = library::contracts()?;
+        return Ok(check_released(RELEASED, library::RELEASED, &library_of(Path::new("")), &shipped, |_| true));
     }
     let mut findings = Vec::new();
     for folder in folders(args) {
         let file = folder.join(RELEASED);
         if file.is_file() {
-            findings.extend(check_released(&file.display().to_string(), &read(&file)?, &library_of(folder)));
+            let beside = contracts_beside(folder)?;
+            let is_beside = |name: &ContractName| beside.contains(name);
+            let (shown, list) = (file.display().to_string(), read(&file)?);
+            findings.extend(check_released(&shown, &list, &library_of(folder), contracts, is_beside));
         }
     }
     Ok(findings)
+}
+
+/// The contracts in the `contracts` of a folder of definitions, or beside it when it is the `sagas` of a larger one.
+fn contracts_beside(folder: &Path) -> anyhow::Result<BTreeSet<ContractName>> {
+    let above = folder.file_name().is_some_and(|name| name == "sagas").then(|| folder.join("../contracts"));
+    let mut names = BTreeSet::new();
+    for folder in above.into_iter().chain([folder.join("contracts")]) {
+        for file in files(&folder, "json")? {
+            names.extend(serde_json::from_str::<Contract>(&read(&file)?).ok().map(|contract| contract.contract));
+        }
+    }
+    Ok(names)
 }
 
 /// The named ones among those they would run with: what ships and what lies in the folder. Where two say the same name and version the
@@ -190,5 +211,37 @@ mod tests {
         assert_eq!(check(&[folder.path()]), Ok(()));
         std::fs::write(saga.join("v1.yaml"), text.replace("timeout: 30s", "timeout: 31s")).expect("written");
         assert_eq!(check(&[folder.path()]), Err("1 found wrong".to_owned()));
+    }
+
+    #[test]
+    fn a_folder_freezes_its_contracts_once_it_lists_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (sagas, contracts) = (folder.path().join("sagas"), folder.path().join("contracts/greeting"));
+        std::fs::create_dir_all(&sagas).expect("made");
+        std::fs::create_dir_all(&contracts).expect("made");
+        let say = r#"{"contract":"greeting.say@1","title":"Say","undo":true,"input":{"type":"object"},"output":{}}"#;
+        let put = |text: &str| std::fs::write(contracts.join("say.v1.json"), text).expect("written");
+        put(say);
+        let hello = "saga: hello\nversion: 1\ntitle: Hello\ninput: {type: object}\n\
+                     steps:\n  - {name: say, call: greeting.say@1, kind: compensable, compensate: undo}\n";
+        std::fs::write(sagas.join("hello.yaml"), hello).expect("written");
+        let check = || {
+            let args = CheckArgs { files: vec![sagas.clone()], schemas: Some(folder.path().to_owned()) };
+            run(&args).map_err(|error| error.to_string())
+        };
+        let mut registry = ContractRegistry::empty();
+        registry.add("say", say).expect("a contract");
+        let hash = parse("hello.yaml", hello, &registry).expect("sound").reference.hash;
+        let list = |more: &str| {
+            std::fs::write(sagas.join(RELEASED), format!(r#"{{"hello@1": "{hash}"{more}}}"#)).expect("written");
+        };
+        list("");
+        assert_eq!(check(), Ok(()), "a list of definitions only");
+        put(&say.replace(r#""undo":true"#, r#""undo":true,"probe":true"#));
+        assert_eq!(check(), Ok(()), "it says nothing of contracts");
+        list(r#", "greeting.say@1": "00""#);
+        assert_eq!(check(), Err("1 found wrong".to_owned()));
+        list(r#", "greeting.wave@1": "00""#);
+        assert_eq!(check(), Err("2 found wrong".to_owned()), "one is gone, one is not on the list");
     }
 }

@@ -20,7 +20,7 @@
 //! | `library` | several documents together, and the names of their files |
 //! | `links` | the sagas that a definition names |
 //! | `released` | released documents are frozen |
-//! | `hash` | the content hash |
+//! | `hash` | content hashes |
 
 mod children;
 mod compensation;

@@ -2,7 +2,7 @@
 
 use amends_core::definition::DefinitionLibrary;
 use amends_core::validate::{check_links, check_released, parse};
-use amends_schemas::contract::ContractRegistry;
+use amends_schemas::contract::{ContractName, ContractRegistry};
 
 const PARENT: &str = "saga: parent
 version: 1
@@ -145,7 +145,17 @@ fn no_saga_starts_itself() {
 /// Expects exactly these codes of the list, and the first one's message to hold each of `says`.
 #[track_caller]
 fn check_list(released: &str, want: &[&str], says: &[&str]) {
-    let findings = check_released("released.json", released, &library(&[TELL]));
+    check_list_of(released, "", |_| true, want, says);
+}
+
+/// As [`check_list`], with a contract beside the definition.
+#[track_caller]
+fn check_list_of(released: &str, contract: &str, beside: fn(&ContractName) -> bool, want: &[&str], says: &[&str]) {
+    let mut contracts = ContractRegistry::empty();
+    if !contract.is_empty() {
+        contracts.add("contract", contract).expect("a contract");
+    }
+    let findings = check_released("released.json", released, &library(&[TELL]), &contracts, beside);
     assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), want, "{findings:#?}");
     for says in says {
         assert!(findings[0].message.contains(says), "`{says}` is not said in {findings:#?}");
@@ -164,4 +174,35 @@ fn what_was_released_neither_changes_nor_vanishes() {
     );
     check_list("{}", &["not_released"], &[&format!(r#"adding `"tell@3": "{hash}"`"#)]);
     check_list("[]", &["bad_released"], &["`name@version`"]);
+}
+
+#[test]
+fn contracts_are_frozen_once_a_list_names_one() {
+    const SEND: &str = r#"{"contract":"mail.send@2","title":"Send","input":{"type":"object"},"output":{}}"#;
+    const SENT: &str = "11998634cce8404719db8db2e56fd6d3f43b951112a013cb49bfd59d93e64891";
+    let tell = library(&[TELL]).iter().next().map(|tell| tell.reference.hash.to_string()).expect("one");
+    let list = |more: &str| format!(r#"{{"tell@3": "{tell}"{more}}}"#);
+    let (here, elsewhere): (fn(&ContractName) -> bool, fn(&ContractName) -> bool) = (|_| true, |_| false);
+    check_list_of(&list(""), SEND, here, &[], &[]);
+    let named = list(&format!(r#", "mail.send@2": "{SENT}""#));
+    check_list_of(&named, SEND, here, &[], &[]);
+    check_list_of(&named, &SEND.replace(r#""title":"Send""#, r#""title":"Send mail","undo":false"#), here, &[], &[]);
+    let says: &[&str] = &[
+        "hash 11998634cce8404719db8db2e56fd6d3f43b951112a013cb49bfd59d93e64891",
+        "may still call it",
+        "`mail/send.v2.json` back",
+        "`mail/send.v3.json`",
+        r#"`"contract": "mail.send@3"`"#,
+    ];
+    for (from, to) in
+        [(r#""output":{}"#, r#""output":{},"undo":true"#), (r#"{"type":"object"}"#, r#"{"type":"array"}"#)]
+    {
+        // Wherever it lies: it is named.
+        check_list_of(&named, &SEND.replace(from, to), elsewhere, &["released_changed"], says);
+    }
+    check_list_of(&named, "", here, &["released_missing"], &["mail.send@2", "may still call it", "put it back"]);
+    let other = SEND.replace("mail.send@2", "mail.fetch@1");
+    check_list_of(&named, &other, here, &["released_missing", "not_released"], &[]);
+    let both = list(r#", "mail.send@2": "00""#);
+    check_list_of(&both, &other, elsewhere, &["released_missing"], &[]);
 }

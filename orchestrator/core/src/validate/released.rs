@@ -1,13 +1,24 @@
-//! Released documents are frozen: sagas that run are pinned to what they said.
+//! Released documents are frozen: sagas that run are pinned to what their definition and its contracts said.
 
 use std::collections::BTreeMap;
 
-use super::finding::Finding;
-use crate::definition::DefinitionLibrary;
+use amends_schemas::contract::{ContractName, ContractRegistry};
 
-/// What is wrong between the definitions of a library and the list of those that were released, which `file` holds: a JSON object
-/// from `name@version` to content hash. A released one may not change or vanish, and each there is must stand on the list.
-pub fn check_released(file: &str, released: &str, library: &DefinitionLibrary) -> Vec<Finding> {
+use super::finding::Finding;
+use super::hash::contract_hash;
+use crate::definition::{DefinitionLibrary, DefinitionRef};
+
+/// What is wrong between documents and the list of those that were released, which `file` holds: a JSON object from `name@version` of
+/// definitions and `context.step@version` of contracts to content hash. A released one may not change or vanish, and each there is must
+/// stand on the list: each definition of `library`, and each of `contracts` that `beside` says the list speaks of. A list that names no
+/// contract is of the time before they were frozen, and says nothing of them.
+pub fn check_released(
+    file: &str,
+    released: &str,
+    library: &DefinitionLibrary,
+    contracts: &ContractRegistry,
+    beside: impl Fn(&ContractName) -> bool,
+) -> Vec<Finding> {
     let released: BTreeMap<String, String> = match serde_json::from_str(released) {
         Ok(released) => released,
         Err(error) => {
@@ -15,16 +26,26 @@ pub fn check_released(file: &str, released: &str, library: &DefinitionLibrary) -
             return vec![finding(file, error.line(), "bad_released", message)];
         }
     };
-    let there: BTreeMap<String, &str> =
-        library.iter().map(|definition| (definition.reference.to_string(), &*definition.reference.hash)).collect();
+    let freezes_contracts = released.keys().any(|reference| as_contract(reference).is_some());
+    let definitions = library.iter().map(|definition| {
+        let DefinitionRef { hash, .. } = &definition.reference;
+        (definition.reference.to_string(), hash.to_string())
+    });
+    let contracts = contracts
+        .iter()
+        .map(|contract| (&contract.contract, contract_hash(contract)))
+        .filter(|(name, _)| released.contains_key(&name.to_string()) || (freezes_contracts && beside(name)))
+        .map(|(name, hash)| (name.to_string(), hash));
+    let there: BTreeMap<String, String> = definitions.chain(contracts).collect();
     let mut findings = Vec::new();
     for (reference, hash) in &released {
         match there.get(reference) {
             Some(now) if now == hash => {}
             Some(now) => findings.push(finding(file, 1, "released_changed", changed(reference, hash, now))),
             None => {
+                let use_it = if as_contract(reference).is_some() { "call" } else { "run" };
                 let message = format!(
-                    "{reference} was released and its document is gone, while sagas may still run it; put it back as it was"
+                    "{reference} was released and its document is gone, while sagas may still {use_it} it; put it back as it was"
                 );
                 findings.push(finding(file, 1, "released_missing", message));
             }
@@ -40,13 +61,26 @@ pub fn check_released(file: &str, released: &str, library: &DefinitionLibrary) -
     findings
 }
 
+/// Names of definitions have no dot.
+fn as_contract(reference: &str) -> Option<ContractName> {
+    reference.parse().ok()
+}
+
 fn changed(reference: &str, hash: &str, now: &str) -> String {
+    let said = |use_it: &str, file: &str, next_file: &str, next: &str| {
+        format!(
+            "{reference} was released with the hash {hash} and now has {now}, while sagas may still {use_it} it; put `{file}` \
+             back as it was and write the change into `{next_file}`, with {next}"
+        )
+    };
+    if let Some(name) = as_contract(reference) {
+        let (path, next) = (format!("{}/{}", name.context(), name.step()), name.version().saturating_add(1));
+        let next_name = format!("`\"contract\": \"{}.{}@{next}\"`", name.context(), name.step());
+        return said("call", &format!("{path}.v{}.json", name.version()), &format!("{path}.v{next}.json"), &next_name);
+    }
     let (name, version) = reference.split_once('@').unwrap_or((reference, ""));
     let next = version.parse::<u32>().unwrap_or_default().saturating_add(1);
-    format!(
-        "{reference} was released with the hash {hash} and now has {now}, while sagas may still run it; put `{name}/v{version}.yaml` \
-         back as it was and write the change into `{name}/v{next}.yaml`, with `version: {next}`"
-    )
+    said("run", &format!("{name}/v{version}.yaml"), &format!("{name}/v{next}.yaml"), &format!("`version: {next}`"))
 }
 
 fn finding(file: &str, line: usize, code: &'static str, message: String) -> Finding {
