@@ -7,6 +7,7 @@ mod children;
 mod door;
 mod going_back;
 mod hands;
+mod lacking;
 mod lifecycle;
 mod limits;
 mod mail;

@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod demo;
 mod dev;
+mod lacking;
 mod liveness;
 mod operations;
 mod progress;

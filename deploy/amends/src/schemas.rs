@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use amends_core::definition::DefinitionLibrary;
-use amends_core::validate::{Finding, check_links, parse};
+use amends_core::validate::{Finding, parse};
 use amends_schemas::contract::{ContractLimits, ContractName, ContractRegistry};
 use amends_schemas::library;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+
+use crate::lacking::{Lacking, link, without_contracts};
 
 /// Most documents in a folder of one's own, against a path named by mistake.
 const DOCUMENTS_MAX: usize = 10_000;
@@ -23,33 +25,47 @@ pub struct Schemas {
 
 impl Schemas {
     /// With the deployment's own limits of contracts, loads what ships and, when `folder` is not empty, what lies in it: `contracts/**/*.json`, and `sagas/**/*.yaml` or, where there is
-    /// no `sagas`, every `*.yaml`.
+    /// no `sagas`, every `*.yaml`. Definitions that only lack a contract are left out, told in the log, and noted in the library.
     ///
     /// # Errors
-    /// Everything wrong with the documents, by file and line.
+    /// Everything else that is wrong with the documents, by file and line.
     pub fn load(folder: &str, limits: &Limits) -> anyhow::Result<Self> {
         let mut contracts = contracts(Path::new(folder))?;
         apply(limits, &mut contracts)?;
         let documents = saga_documents(Path::new(folder))?;
-        let mut definitions = DefinitionLibrary::default();
-        let mut findings = Vec::new();
-        let mut parsed = Vec::new();
+        let (mut known, mut findings) = (DefinitionLibrary::default(), Vec::new());
+        let (mut sound, mut lacking) = (Vec::new(), Vec::new());
+        let already = |file: &str, reference: &str| {
+            anyhow!("{file}: {reference} is already defined with other content; raise its version")
+        };
         for (file, text) in &documents {
             match parse(file, text, &contracts) {
                 Ok(definition) => {
-                    if let Err(known) = definitions.add(definition.clone()) {
-                        bail!("{file}: {} is already defined with other content; raise its version", known.reference);
-                    }
-                    parsed.push((file, definition));
+                    known.add(definition.clone()).map_err(|known| already(file, &known.reference.to_string()))?;
+                    sound.push((file.as_str(), definition));
                 }
-                Err(found) => findings.extend(found),
+                Err(found) => match without_contracts(file, text, &found, &contracts) {
+                    Some(one) => lacking.push(one),
+                    None => findings.extend(found),
+                },
             }
         }
-        if findings.is_empty() {
-            findings = parsed.iter().flat_map(|(file, one)| check_links(file, one, &definitions)).collect();
+        for Lacking { file, name, version, .. } in &lacking {
+            if known.find(name, Some(*version)).is_some() {
+                return Err(already(file, &format!("{name}@{version}")));
+            }
         }
-        if !findings.is_empty() {
-            bail!("saga definitions are not right:\n{}", listing(&findings));
+        let definitions = match link(sound, &mut lacking) {
+            Ok(definitions) if findings.is_empty() => definitions,
+            Ok(_) => bail!("saga definitions are not right:\n{}", listing(&findings)),
+            Err(found) => {
+                // What is wrong within documents is said first: the rest may follow from it.
+                let findings = if findings.is_empty() { found } else { findings };
+                bail!("saga definitions are not right:\n{}", listing(&findings))
+            }
+        };
+        for Lacking { file, name, version, lacks } in &lacking {
+            tracing::error!(file, "definition {name}@{version} cannot be run here, and its sagas are parked: {lacks}");
         }
         Ok(Self { contracts, definitions })
     }
@@ -218,5 +234,63 @@ mod tests {
             let error = Schemas::load("", &limits(name, concurrency)).expect_err(name);
             assert!(format!("{error:#}").contains(told), "{error:#}");
         }
+    }
+
+    #[test]
+    fn what_lacks_a_contract_is_left_out_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let step = |call: &str| {
+            format!(
+                "input: {{type: object}}\nsteps:\n  - {{name: say, {call}, kind: compensable, compensate: {{waive: said}}}}\n"
+            )
+        };
+        let put = |saga: &str, version: u32, rest: &str| {
+            let text = format!("saga: {saga}\nversion: {version}\ntitle: t\n{rest}");
+            std::fs::write(folder.path().join(format!("{saga}-{version}.yaml")), text).expect("written");
+        };
+        let load = || Schemas::load(folder.path().to_str().expect("utf-8"), &Limits::new());
+        put("hello", 1, &step("sleep: 1s").replace(", kind: compensable, compensate: {waive: said}", ""));
+        put("hello", 2, &step("call: greeting.say@1"));
+        put("old", 1, &step("saga: hello@1"));
+        put("new", 1, &step("saga: hello"));
+        put("newer", 1, &format!("cancel_with: {{saga: new, input: {{id: /saga/id}}}}\n{}", step("saga: hello@1")));
+        let definitions = load().expect("the others can be run").definitions;
+        for (saga, version, lacks) in [
+            ("hello", None, Some("it calls greeting.say@1, of which there is no contract here")),
+            ("hello", Some(2), Some("greeting.say@1")),
+            ("hello", Some(1), None),
+            ("old", None, None),
+            ("new", None, Some("it names the saga hello, which cannot be run here: it calls greeting.say@1")),
+            ("newer", Some(1), Some("it names the saga new, which cannot be run here: it names the saga hello")),
+            ("nobody", None, None),
+        ] {
+            let found = definitions.lacks(saga, version);
+            match lacks {
+                Some(lacks) => assert!(found.is_some_and(|found| found.contains(lacks)), "{saga}: {found:?}"),
+                None => assert_eq!(found, None, "{saga}"),
+            }
+        }
+        assert!(definitions.find("new", None).is_none() && definitions.find("registration", None).is_some());
+
+        // Whatever else is wrong is refused as before, within a document and between two.
+        put("new", 1, &step("saga: hello").replace("saga: hello", "saga: hello, input: {a: /nowhere}"));
+        assert!(load().is_err());
+        put(
+            "new",
+            1,
+            &step("saga: hello").replace("kind: compensable, compensate: {waive: said}", "kind: compensable"),
+        );
+        assert!(load().is_err());
+        put("new", 1, &format!("cancel_with: {{saga: nobody, input: {{id: /saga/id}}}}\n{}", step("saga: hello")));
+        let error = load().expect_err("a saga that is nowhere").to_string();
+        assert!(error.contains("`nobody`"), "{error}");
+        put("new", 1, &step("saga: hello"));
+        put("hello", 2, &step("call: greeting.say@1").replace("title: t", "").replace("waive: said", "wave: said"));
+        let error = load().expect_err("another mistake beside").to_string();
+        assert!(error.contains("greeting.say@1") && error.contains("wave"), "{error}");
+        put("registration", 1, &step("call: greeting.say@1"));
+        put("hello", 2, &step("call: greeting.say@1"));
+        let error = load().expect_err("it ships otherwise").to_string();
+        assert!(error.contains("registration@1 is already defined"), "{error}");
     }
 }

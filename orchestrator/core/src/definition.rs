@@ -428,6 +428,8 @@ impl Node {
 #[derive(Debug, Clone, Default)]
 pub struct DefinitionLibrary {
     by_name: BTreeMap<String, BTreeMap<u32, Arc<Definition>>>,
+    /// Those that are there as documents but cannot be run here, and what they lack, in words.
+    lacking: BTreeMap<String, BTreeMap<u32, Arc<str>>>,
 }
 
 impl DefinitionLibrary {
@@ -466,5 +468,21 @@ impl DefinitionLibrary {
     /// All, by name and version.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Definition>> {
         self.by_name.values().flat_map(BTreeMap::values)
+    }
+
+    /// Notes one that cannot be run here, and what it lacks, as a clause: `contract a.b@1 is missing`.
+    pub fn note_lacking(&mut self, name: &str, version: u32, lacks: &str) {
+        self.lacking.entry(name.to_owned()).or_default().insert(version, lacks.into());
+    }
+
+    /// What one version, or the newest that there is a document of, lacks; `None` when it can be run or there is none.
+    pub fn lacks(&self, name: &str, version: Option<u32>) -> Option<&str> {
+        let versions = self.lacking.get(name)?;
+        let Some(version) = version else {
+            let (newest, lacks) = versions.last_key_value()?;
+            let runs = self.find(name, None).map(|definition| definition.reference.version);
+            return (runs < Some(*newest)).then_some(lacks);
+        };
+        versions.get(&version).map(|lacks| &**lacks)
     }
 }

@@ -136,7 +136,7 @@ impl Partition {
             .memory
             .get(saga_id)
             .ok_or_else(|| Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")))?;
-        let definition = entry.definition.as_deref().ok_or_else(|| definition_missing(entry))?;
+        let definition = entry.definition.as_deref().ok_or_else(|| definition_missing(entry, &self.library))?;
         Ok((definition, &entry.state))
     }
 }

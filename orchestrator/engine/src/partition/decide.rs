@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use amends_core::accept::accept;
 use amends_core::decide::{self, Decision, Input, Start};
+use amends_core::definition::DefinitionLibrary;
 use amends_schemas::command::{Reply, StepError, StepResult};
 use amends_schemas::ids::SagaId;
 use amends_schemas::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX, START_AHEAD_DAYS_MAX, STEP_OUTPUT_BYTES_MAX};
@@ -216,6 +217,10 @@ impl Partition {
             }
             return;
         }
+        if let Some(lacks) = self.library.lacks(&start.definition, start.version) {
+            let message = format!("this orchestrator cannot run {}: {lacks}", start.definition);
+            return respond(Err(Problem::unavailable("contract_missing", message)));
+        }
         let Some(definition) = self.library.find(&start.definition, start.version).map(Arc::clone) else {
             let name: String = start.definition.chars().take(NAME_BYTES_MAX).collect();
             let version = start.version.map(|version| format!("@{version}")).unwrap_or_default();
@@ -249,7 +254,7 @@ impl Partition {
         let Some(entry) = self.memory.get_mut(saga_id) else {
             return Err(Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")));
         };
-        let Some(definition) = &entry.definition else { return Err(definition_missing(entry)) };
+        let Some(definition) = &entry.definition else { return Err(definition_missing(entry, &self.library)) };
         let mut decision = decide::decide(definition, &mut entry.state, input, round.now);
         if origin.traceparent.is_some() && !decision.events.is_empty() {
             entry.traceparent.clone_from(&origin.traceparent);
@@ -321,11 +326,13 @@ impl Partition {
 }
 
 /// The problem of a saga that is parked.
-pub(super) fn definition_missing(entry: &Entry) -> Problem {
-    Problem::unavailable(
-        "definition_missing",
-        format!("this orchestrator lacks {} with hash {}", entry.state.definition, entry.state.definition.hash),
-    )
+pub(super) fn definition_missing(entry: &Entry, library: &DefinitionLibrary) -> Problem {
+    let definition = &entry.state.definition;
+    let message = match entry.lacks(library) {
+        Some(lacks) => format!("this orchestrator cannot run {definition}: {lacks}"),
+        None => format!("this orchestrator lacks {definition} with hash {}", definition.hash),
+    };
+    Problem::unavailable("definition_missing", message)
 }
 
 /// The problem of a saga of which a newer version wrote what this one does not know.

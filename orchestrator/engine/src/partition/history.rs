@@ -37,7 +37,8 @@ impl Partition {
             .memory
             .get(saga_id)
             .ok_or_else(|| Problem::not_found("saga_not_found", format!("there is no saga {saga_id}")))?;
-        let definition = entry.definition.as_ref().map(Arc::clone).ok_or_else(|| definition_missing(entry))?;
+        let definition =
+            entry.definition.as_ref().map(Arc::clone).ok_or_else(|| definition_missing(entry, &self.library))?;
         let fact_count = entry.state.event_count;
         if fact_count > FACTS_READ_MAX as u64 {
             let message = format!("this saga has {fact_count} facts, and {FACTS_READ_MAX} are read at most");

@@ -54,6 +54,11 @@ impl Entry {
         Self::new(state, definition, stored.positions)
     }
 
+    /// What its definition lacks here, when there is a document of it.
+    pub(crate) fn lacks<'l>(&self, library: &'l DefinitionLibrary) -> Option<&'l str> {
+        library.lacks(&self.state.definition.name, Some(self.state.definition.version))
+    }
+
     fn to_stored(&self, around: &Surroundings) -> StoredSaga {
         let (waiting_for, standing) = (self.waiting_for(around), self.standing());
         StoredSaga { state: self.state.clone(), positions: self.positions.clone(), waiting_for, standing }
@@ -311,12 +316,15 @@ impl Memory {
     }
 
     /// Sagas whose definition this binary lacks, and those it cannot read.
-    pub(crate) fn parked(&self) -> Vec<ParkedSaga> {
+    pub(crate) fn parked(&self, library: &DefinitionLibrary) -> Vec<ParkedSaga> {
         let lacking = self.sagas.values().filter(|entry| entry.definition.is_none()).map(|entry| ParkedSaga {
             saga_id: entry.state.saga_id,
             definition: entry.state.definition.to_string(),
             hash: entry.state.definition.hash.to_string(),
-            reason: "this binary lacks its definition".to_owned(),
+            reason: match entry.lacks(library) {
+                Some(lacks) => format!("this binary cannot run its definition: {lacks}"),
+                None => "this binary lacks its definition".to_owned(),
+            },
         });
         let unread = self.set_aside.values().map(|SetAside { saga, .. }| ParkedSaga {
             saga_id: saga.saga_id,

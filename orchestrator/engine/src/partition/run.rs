@@ -137,7 +137,7 @@ impl Partition {
             internal: parts.internal.clone(),
             status: parts.status.clone(),
         });
-        let parked = taken.memory.parked();
+        let parked = taken.memory.parked(&parts.library);
         for saga in &parked {
             tracing::error!(saga.id = %saga.saga_id, saga.definition = saga.definition, hash = saga.hash,
                 "a saga is parked: {}", saga.reason);
