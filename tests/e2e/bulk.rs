@@ -211,3 +211,76 @@ async fn bulk_operations_on_the_command_line() {
     said(&["bulk", "cancel", bulk_id], "cancelled");
     said(&["bulk", "show", bulk_id], "pause by bob: lunch");
 }
+
+impl Stage {
+    /// Begins an operation over two sagas and waits until it has done it to both.
+    async fn both(&self, definition: &str, act: Value) {
+        let mut body = json!({"filter": {"definition": definition}, "reason": "a test's"});
+        body.as_object_mut().expect("an object").extend(act.as_object().expect("an object").clone());
+        let begun = self.client().post("/v1/bulk-operations", &body).await;
+        assert_eq!(begun.status, 202, "{begun:?}");
+        let path = format!("/v1/bulk-operations/{}", begun.text("bulk_id"));
+        let done = self.bulk(&path, "it to end", |operation| operation["status"] == "done").await;
+        assert_eq!((&done["done"], &done["refused"]), (&json!(2), &json!(0)), "{done}");
+    }
+
+    /// Works at a step of two sagas, whatever is asked, until both have been done so often.
+    async fn work_both(&self, step: &str, operations: &[&str], result: Value) {
+        let mut left: BTreeMap<String, usize> =
+            operations.iter().map(|operation| ((*operation).to_owned(), 2)).collect();
+        while left.values().any(|count| *count > 0) {
+            let command = self.command(step).await;
+            let operation = command["operation"].as_str().expect("text");
+            let count = left.get_mut(operation).unwrap_or_else(|| panic!("{command}"));
+            *count = count.checked_sub(1).unwrap_or_else(|| panic!("once more: {command}"));
+            assert_eq!(self.reply(&command, result.clone()).await, "+OK");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_verb_over_what_a_filter_finds() {
+    let stage = Stage::set().await;
+    let start = async |definition: &str| [stage.start(definition).await, stage.start(definition).await];
+    let all = async |sagas: &[String; 2], status: &str| {
+        for id in sagas {
+            stage.client().saga_in(id, &[status], SAGA_DEADLINE).await;
+        }
+    };
+
+    let short = start("short").await;
+    stage.both("short", json!({"verb": "pause"})).await;
+    for id in &short {
+        assert_eq!(stage.saga(id).await["paused"], true);
+    }
+    stage.both("short", json!({"verb": "resume"})).await;
+    for id in &short {
+        assert_eq!(stage.saga(id).await["paused"], false);
+    }
+    stage.both("short", json!({"verb": "cancel"})).await;
+    stage.work_both("a", &["do", "undo"], succeeded()).await;
+    all(&short, "compensated").await;
+
+    let ask = start("ask").await;
+    stage.work_both("b", &["do"], not("unknown")).await;
+    all(&ask, "stuck").await;
+    let resolved = json!({"verb": "resolve", "step": "b", "as": "succeeded", "output": {"id": 7}});
+    stage.both("ask", resolved).await;
+    all(&ask, "completed").await;
+
+    let hand = start("hand").await;
+    stage.work_both("a", &["do"], succeeded()).await;
+    stage.work_both("b", &["do"], succeeded()).await;
+    stage.work_both("pay", &["do"], not("retry")).await;
+    stage.both("hand", json!({"verb": "retry_from", "step": "b"})).await;
+    stage.work_both("b", &["undo", "do"], succeeded()).await;
+    stage.work_both("pay", &["do"], succeeded()).await;
+    stage.work_both("tell", &["do"], not("failed")).await;
+    all(&hand, "stuck").await;
+    stage.both("hand", json!({"verb": "skip"})).await;
+    all(&hand, "completed").await;
+
+    let unknown = json!({"verb": "edit_input", "filter": {"definition": "hand"}, "reason": "a test's"});
+    let refused = stage.client().post("/v1/bulk-operations", &unknown).await;
+    assert_eq!((refused.status, refused.text("code").as_str()), (400, "invalid_body"), "an input belongs to one saga");
+}

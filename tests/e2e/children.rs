@@ -101,6 +101,26 @@ async fn a_child_is_awaited_undone_and_cancelled_with_its_parent() {
 }
 
 #[tokio::test]
+async fn children_of_a_saga_that_is_terminated_go_on() {
+    let hands = set().await;
+    let id = hands.start(json!({"definition": "parent", "input": {}})).await;
+    let job = hands.command("job").await;
+    let child_id = job["saga_id"].as_str().expect("an id").to_owned();
+    let (status, body) = hands.post(&id, "terminate", json!({"force": true, "reason": "a mistake"})).await;
+    assert_eq!(status, 200, "{body}");
+    let parent = hands.ends(&id, "terminated").await;
+    assert_eq!(hands.saga(&child_id).await["status"], "running", "nobody has told it anything");
+    assert_eq!(hands.reply(&job, succeeded()).await, "+OK");
+    hands.ends(&child_id, "completed").await;
+    let history = hands.client().items(&format!("/v1/sagas/{child_id}/history")).await;
+    assert!(history.iter().all(|entry| entry["event"] != "cancel_requested"), "{history:?}");
+    assert_eq!(hands.saga(&id).await["event_count"], parent["event_count"], "its end is no news to its parent");
+    // It is there to be cancelled on its own.
+    assert_eq!(hands.post(&child_id, "cancel", json!({})).await.0, 202);
+    hands.work("back", "do", succeeded()).await;
+}
+
+#[tokio::test]
 async fn each_policy_does_with_a_failure_what_it_says() {
     let hands = set().await;
     let jobs = hands.serve("job", Duration::ZERO, failing(&[3, 4]));

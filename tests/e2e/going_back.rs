@@ -73,3 +73,32 @@ async fn a_step_that_failed_gets_another_input_and_another_key() {
     assert_eq!((&third["input"], &third["key"]), (&json!({"word": "goodbye"}), &json!(format!("{id}/tell~2/do"))));
     hands.ends(&id, "completed").await;
 }
+
+#[tokio::test]
+async fn going_back_and_another_input_on_the_command_line() {
+    let hands = set().await;
+    let id = hands.start(json!({"definition": "road", "input": {}})).await;
+    hands.work("a", "do", succeeded()).await;
+    hands.work("b", "do", succeeded()).await;
+    hands.work("pay", "do", json!({"status": "retry", "error": {"code": "busy", "message": "Busy."}})).await;
+    hands.unwilling(&["saga", "retry-from", &id, "b"], "reason_required");
+    hands.unwilling(&["saga", "retry-from", &id, "nobody", "--reason", "why"], "step_not_found");
+    let back = ["saga", "retry-from", &id, "b", "--reason", "another seat", "--by", "ann", "--key", "k"];
+    hands.said(&back, "b of saga");
+    hands.said(&back, "b of saga");
+    hands.work("b", "undo", succeeded()).await;
+    assert_eq!(hands.work("b", "do", succeeded()).await["key"], format!("{id}/b~1/do"));
+    hands.work("pay", "do", succeeded()).await;
+    hands.work("tell", "do", failed()).await;
+    hands.ends(&id, "stuck").await;
+    hands.unwilling(&["saga", "edit-input", &id, r#"{"word": 7}"#, "--reason", "why"], "invalid_input");
+    hands.unwilling(&["saga", "edit-input", &id, r#"{"word": "goodbye"}"#], "reason_required");
+    let edit = ["saga", "edit-input", &id, r#"{"word": "goodbye"}"#, "--step", "tell", "--reason", "said wrong"];
+    hands.said(&edit, "tell of saga");
+    if hands.saga(&id).await["status"] == "stuck" {
+        hands.said(&["saga", "retry", &id], "tell of saga");
+    }
+    assert_eq!(hands.work("tell", "do", succeeded()).await["input"], json!({"word": "goodbye"}));
+    hands.ends(&id, "completed").await;
+    hands.said(&["saga", "show", &id, "--history"], "another seat");
+}

@@ -1,6 +1,7 @@
 //! A platform with contracts and sagas of a test's own, whose workers are the test's own hands: each moment can be chosen.
 
 use std::collections::HashSet;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -57,6 +58,25 @@ impl Hands {
 
     pub fn client(&self) -> &Client {
         &self.platform.client
+    }
+
+    /// What the command line says; whether all went well.
+    pub fn amends(&self, arguments: &[&str]) -> (bool, String) {
+        let output = Command::new(BINARY).args(arguments).args(["--api", &self.client().base]).output().expect("runs");
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), format!("{out}{err}"))
+    }
+
+    /// The same, which goes well and says this among other things.
+    pub fn said(&self, arguments: &[&str], wanted: &str) {
+        let (ok, text) = self.amends(arguments);
+        assert!(ok && text.contains(wanted), "{arguments:?}: {text}");
+    }
+
+    /// The same, refused with this code.
+    pub fn unwilling(&self, arguments: &[&str], code: &str) {
+        let (ok, text) = self.amends(arguments);
+        assert!(!ok && text.contains(code), "{arguments:?}: {text}");
     }
 
     /// Starts a saga; its id.

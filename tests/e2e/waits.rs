@@ -1,6 +1,6 @@
 //! Branches, signals, sleeps and later starts, with the real binary.
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde_json::json;
 
 use crate::SAGA_DEADLINE;
@@ -48,9 +48,20 @@ steps:
 output: {outcome: /steps/word/outcome}
 ";
 
+/// Until a time by the clocks of a place, and some time before it.
+const REMIND: &str = "
+saga: remind
+version: 1
+title: Reminds an hour before
+input: {type: object, properties: {at: {type: string}, zone: {type: string}}}
+steps:
+  - {name: wait, sleep: {until: /input/at, time_zone: /input/zone, before: 1h}}
+  - {name: last, call: hand.last@1, kind: compensable, compensate: undo, timeout: 10m, on_unknown: retry}
+";
+
 async fn set() -> Hands {
     let contracts = ["a", "left", "further", "right", "last"].map(|step| (step, json!({})));
-    Hands::set(&contracts, &[BRANCHES, SIGNALS, HASTY]).await
+    Hands::set(&contracts, &[BRANCHES, SIGNALS, HASTY, REMIND]).await
 }
 
 #[tokio::test]
@@ -163,4 +174,51 @@ async fn a_saga_that_starts_later_starts_then_also_after_a_crash() {
     assert!(began >= at, "{saga}");
     // The time has come and gone; a repeat is still known as one.
     assert_eq!(hands.client().post_surely("/v1/sagas", "later", &body, SAGA_DEADLINE).await, accepted);
+}
+
+#[tokio::test]
+async fn a_sleep_ends_so_long_before_a_time_by_the_clocks_of_a_place() {
+    let mut hands = set().await;
+    // In Tokyo it is nine hours later all year round.
+    let tokyo = |at: DateTime<Utc>| (at + TimeDelta::hours(9)).format("%Y-%m-%dT%H:%M:%S").to_string();
+    let body = |at: DateTime<Utc>| json!({"definition": "remind", "input": {"at": tokyo(at), "zone": "Asia/Tokyo"}});
+    let due = (Utc::now() + TimeDelta::seconds(8)).trunc_subsecs(0);
+    let id = hands.start(body(due + TimeDelta::hours(1))).await;
+    let waiting = hands.step_is(&id, 0, "waiting").await;
+    let until: DateTime<Utc> = waiting["steps"][0]["until"].as_str().expect("a time").parse().expect("a time");
+    assert_eq!((until, &waiting["steps"][1]["status"]), (due, &json!("pending")), "{waiting}");
+    hands.kill_and_restart().await;
+    hands.work("last", "do", succeeded()).await;
+    let saga = hands.ends(&id, "completed").await;
+    let went_on: DateTime<Utc> = saga["steps"][1]["started_at"].as_str().expect("a time").parse().expect("a time");
+    assert!(went_on >= due, "{saga}");
+
+    // A time that has passed is no wait.
+    let id = hands.start(body(due)).await;
+    hands.work("last", "do", succeeded()).await;
+    hands.ends(&id, "completed").await;
+}
+
+#[tokio::test]
+async fn a_signal_is_given_on_the_command_line() {
+    let hands = set().await;
+    let id = hands.start(json!({"definition": "signals", "input": {}})).await;
+    let signal = |rest: &[&'static str]| {
+        let mut arguments = vec!["saga", "signal"];
+        arguments.push(&id);
+        arguments.extend(rest);
+        hands.amends(&arguments)
+    };
+    let (ok, text) = signal(&["nobodys"]);
+    assert!(!ok && text.contains("unknown_signal"), "{text}");
+    let (ok, text) = signal(&["word", "--outcome", "yes", "--data", "{}"]);
+    assert!(!ok && text.contains("invalid_signal"), "{text}");
+    let yes = ["word", "--outcome", "yes", "--data", r#"{"by": "ann"}"#, "--by", "ann", "--key", "k"];
+    let kept = signal(&yes);
+    assert!(kept.0 && kept.1.contains("kept until its step is reached"), "{kept:?}");
+    assert_eq!(signal(&yes), kept, "twice is once");
+    hands.work("a", "do", succeeded()).await;
+    hands.work("last", "do", succeeded()).await;
+    let saga = hands.ends(&id, "completed").await;
+    assert_eq!((&saga["steps"][1]["outcome"], &saga["steps"][1]["output"]), (&json!("yes"), &json!({"by": "ann"})));
 }
