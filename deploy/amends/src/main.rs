@@ -28,7 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Common, Role, Tool};
 use crate::config::Config;
 
 fn main() -> ExitCode {
@@ -43,64 +43,42 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    match &cli.command {
-        Command::Config => {
-            print!("{}", config::DEFAULTS);
-            return Ok(());
-        }
-        Command::Check(args) => return check::run(args),
-        Command::Saga(_)
-        | Command::Schedule(_)
-        | Command::Workers(_)
-        | Command::Queues(_)
-        | Command::DeadLetters(_)
-        | Command::Rehearse(_)
-        | Command::Bulk(_)
-        | Command::Dev(_)
-        | Command::Orchestrator(_)
-        | Command::Worker(_)
-        | Command::Api(_)
-        | Command::TestGateway(_) => {}
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(cli))
+    runtime.block_on(async {
+        match &cli.command {
+            Command::Role(role) => serve(&cli.common, role).await,
+            Command::Tool(tool) => use_tool(tool).await,
+        }
+    })
 }
 
-async fn serve(cli: &Cli) -> anyhow::Result<()> {
-    match &cli.command {
-        Command::Saga(args) => return saga::run(args).await,
-        Command::Schedule(args) => return schedule::run(args).await,
-        Command::Bulk(args) => return bulk::run(args).await,
-        Command::Workers(args) => return operations::workers(args).await,
-        Command::Queues(args) => return operations::queues(args).await,
-        Command::DeadLetters(args) => return operations::dead_letters(args).await,
-        Command::Rehearse(args) => return rehearse::run(args).await,
-        Command::Dev(_)
-        | Command::Orchestrator(_)
-        | Command::Worker(_)
-        | Command::Api(_)
-        | Command::TestGateway(_)
-        | Command::Check(_)
-        | Command::Config => {}
+async fn use_tool(tool: &Tool) -> anyhow::Result<()> {
+    match tool {
+        Tool::Saga(args) => saga::run(args).await,
+        Tool::Schedule(args) => schedule::run(args).await,
+        Tool::Workers(args) => operations::workers(args).await,
+        Tool::Queues(args) => operations::queues(args).await,
+        Tool::DeadLetters(args) => operations::dead_letters(args).await,
+        Tool::Bulk(args) => bulk::run(args).await,
+        Tool::Check(args) => check::run(args),
+        Tool::Rehearse(args) => rehearse::run(args).await,
+        Tool::Config => {
+            print!("{}", config::DEFAULTS);
+            Ok(())
+        }
     }
-    let config = Config::load(cli.common.config.as_deref(), cli.overrides())?;
-    let _telemetry = telemetry::start(&config.telemetry, cli.command.role(), cli.command.default_log())?;
-    match &cli.command {
-        Command::Dev(args) => dev::run(&config, args).await,
-        Command::Orchestrator(_) => roles::orchestrator::run(&config, roles::until_asked_to_end()).await,
-        Command::Worker(args) => roles::worker::run(&config, &args.contexts, roles::until_asked_to_end()).await,
-        Command::Api(args) => roles::api::run(&config, args.json, roles::until_asked_to_end()).await,
-        Command::TestGateway(args) => {
+}
+
+async fn serve(common: &Common, role: &Role) -> anyhow::Result<()> {
+    let config = Config::load(common.config.as_deref(), common.overrides(role))?;
+    let _telemetry = telemetry::start(&config.telemetry, role.name(), role.default_log())?;
+    match role {
+        Role::Dev(args) => dev::run(&config, args).await,
+        Role::Orchestrator(_) => roles::orchestrator::run(&config, roles::until_asked_to_end()).await,
+        Role::Worker(args) => roles::worker::run(&config, &args.contexts, roles::until_asked_to_end()).await,
+        Role::Api(args) => roles::api::run(&config, args.json, roles::until_asked_to_end()).await,
+        Role::TestGateway(args) => {
             roles::gateway::run(&config, args.webhook.clone(), args.json, roles::until_asked_to_end()).await
         }
-        Command::Saga(_)
-        | Command::Schedule(_)
-        | Command::Workers(_)
-        | Command::Queues(_)
-        | Command::DeadLetters(_)
-        | Command::Bulk(_)
-        | Command::Check(_)
-        | Command::Rehearse(_)
-        | Command::Config => Ok(()),
     }
 }
