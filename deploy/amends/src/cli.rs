@@ -58,7 +58,7 @@ pub enum Command {
     #[command(flatten)]
     Role(Role),
     #[command(flatten)]
-    Tool(Tool),
+    Tool(Box<Tool>),
 }
 
 /// What people use, mostly through the API.

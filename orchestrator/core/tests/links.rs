@@ -182,7 +182,8 @@ fn contracts_are_frozen_once_a_list_names_one() {
     const SENT: &str = "11998634cce8404719db8db2e56fd6d3f43b951112a013cb49bfd59d93e64891";
     let tell = library(&[TELL]).iter().next().map(|tell| tell.reference.hash.to_string()).expect("one");
     let list = |more: &str| format!(r#"{{"tell@3": "{tell}"{more}}}"#);
-    let (here, elsewhere): (fn(&ContractName) -> bool, fn(&ContractName) -> bool) = (|_| true, |_| false);
+    let here: fn(&ContractName) -> bool = |_| true;
+    let elsewhere: fn(&ContractName) -> bool = |_| false;
     check_list_of(&list(""), SEND, here, &[], &[]);
     let named = list(&format!(r#", "mail.send@2": "{SENT}""#));
     check_list_of(&named, SEND, here, &[], &[]);
