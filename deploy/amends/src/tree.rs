@@ -93,6 +93,7 @@ fn children_line(children: &ChildrenView) -> String {
         ("running", children.running),
         ("completed", children.completed),
         ("failed", children.failed),
+        ("in doubt", children.in_doubt),
         ("undone", children.undone),
     ];
     for (word, count) in counts.into_iter().filter(|(_, count)| *count > 0) {

@@ -147,6 +147,9 @@ pub enum Fact {
         /// Whether it was not even taken on.
         #[serde(default, skip_serializing_if = "is_false")]
         refused: bool,
+        /// Whether nobody knows what it has done: an operator ended it as it stood.
+        #[serde(default, skip_serializing_if = "is_false")]
+        in_doubt: bool,
     },
     /// No more children are started.
     ChildrenHalted {

@@ -213,12 +213,16 @@ fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
             }
             step.phase = Phase::Children { operation: *operation };
         }
-        Fact::ChildEnded { child, operation, output, error, refused, .. } => {
+        Fact::ChildEnded { child, operation, output, error, refused, in_doubt, .. } => {
             if let Some(state) = &mut step.children {
                 match operation {
                     Operation::Do | Operation::Probe => {
-                        state.ended(*child, error.as_ref());
+                        state.ended(*child, error.as_ref(), *in_doubt);
                         state.output.clone_from(output);
+                        // An operator has said of the last of them how it ended: the step goes on.
+                        if step.phase.in_doubt() && state.in_doubt.is_empty() {
+                            step.phase = Phase::Children { operation: Operation::Do };
+                        }
                     }
                     Operation::Undo => state.undo_ended(*child, error.as_ref(), *refused),
                 }

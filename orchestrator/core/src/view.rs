@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use crate::children::ChildrenState;
-use crate::decide::{child_id, timeout_of};
+use crate::decide::{child_id, ended_by_hand, timeout_of};
 use crate::definition::{Action, Definition, OnUnknown};
 use crate::event::{Event, Fact};
 use crate::mapping::rfc3339;
@@ -125,12 +125,17 @@ fn children_view(definition: &Definition, state: &SagaState, step: usize, childr
     let at_work = children.running.iter().chain(&children.undoing);
     let running = children.running.len().saturating_add(children.undoing.len());
     let failures = children.failures.iter().chain(&children.unable);
+    let in_doubt = children.in_doubt.iter().filter_map(|child| {
+        let saga_id = id(child)?;
+        Some(ChildFailure { child, saga_id, error: ended_by_hand(saga_id) })
+    });
     ChildrenView {
         total: children.total,
         waiting: children.waiting(),
         running: u32::try_from(running).unwrap_or(u32::MAX),
         completed,
         failed,
+        in_doubt: children.in_doubt.count(),
         undone,
         at_work: at_work
             .filter_map(|&child| Some(ChildRef { child, saga_id: id(child)? }))
@@ -138,6 +143,7 @@ fn children_view(definition: &Definition, state: &SagaState, step: usize, childr
             .collect(),
         failures: failures
             .filter_map(|(&child, error)| Some(ChildFailure { child, saga_id: id(child)?, error: error.clone() }))
+            .chain(in_doubt)
             .take(CHILDREN_SHOWN_MAX)
             .collect(),
     }

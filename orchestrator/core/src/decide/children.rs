@@ -18,6 +18,9 @@ use crate::event::Fact;
 use crate::mapping::Each;
 use crate::state::{Phase, SagaState, StepState};
 
+/// Code of a child that an operator has ended as it stood.
+const CHILD_TERMINATED: &str = "child_terminated";
+
 /// Who cancels children, for the record.
 const CANCELLED_BY: &str = "parent";
 
@@ -64,7 +67,9 @@ impl Turn<'_> {
         let only = self.each(index).is_none() && link.operation == Operation::Do && error.is_none();
         let output = only.then_some(told.output).filter(|output| !output.is_null());
         let (child, operation) = (link.child, link.operation);
-        self.record(Fact::ChildEnded { step: index, child, operation, output, error, refused: false });
+        // What was ended by hand is not known to have failed: what it has done stands. Of an undo a person is asked in any case.
+        let in_doubt = told.status == SagaStatus::Terminated && operation != Operation::Undo;
+        self.record(Fact::ChildEnded { step: index, child, operation, output, error, refused: false, in_doubt });
         self.children_go_on(index);
     }
 
@@ -81,7 +86,33 @@ impl Turn<'_> {
             return;
         }
         let error = Some(StepError::new(problem.code, problem.message));
-        self.record(Fact::ChildEnded { step: index, child, operation, output: None, error, refused: true });
+        self.record(Fact::ChildEnded {
+            step: index,
+            child,
+            operation,
+            output: None,
+            error,
+            refused: true,
+            in_doubt: false,
+        });
+        self.children_go_on(index);
+    }
+
+    /// An operator has said how the children ended that had been ended by hand: the step goes on as if they had told so themselves.
+    pub(super) fn children_resolved(&mut self, index: usize, output: Option<Value>, error: Option<&StepError>) {
+        let children: Vec<u32> =
+            self.children(index).map(|children| children.in_doubt.iter().collect()).unwrap_or_default();
+        for child in children {
+            self.record(Fact::ChildEnded {
+                step: index,
+                child,
+                operation: Operation::Do,
+                output: output.clone(),
+                error: error.cloned(),
+                refused: false,
+                in_doubt: false,
+            });
+        }
         self.children_go_on(index);
     }
 
@@ -153,20 +184,23 @@ impl Turn<'_> {
     /// Starts what may be started, or ends the step; whether it has ended.
     fn children_moved(&mut self, index: usize) -> bool {
         let Some(children) = self.children(index) else { return false };
-        let stop = match self.each(index).map(|each| each.on_failure) {
-            Some(OnChildFailure::Continue) => false,
-            Some(OnChildFailure::Stop | OnChildFailure::Compensate) | None => !children.failed.is_empty(),
+        let (stop, hold) = match self.each(index).map(|each| each.on_failure) {
+            Some(OnChildFailure::Continue) => (false, false),
+            // While nobody knows of one whether it failed no more are started, but those at work are left to come to their ends.
+            Some(OnChildFailure::Stop | OnChildFailure::Compensate) | None => {
+                (!children.failed.is_empty(), !children.in_doubt.is_empty())
+            }
         };
         if stop && !children.halted {
             let cancel = matches!(self.each(index).map(|each| each.on_failure), Some(OnChildFailure::Compensate));
             self.halt_children(index, cancel);
             return self.step(index).is_some_and(|(_, state)| !state.phase.is_open());
         }
-        if children.all_ended() {
+        if children.all_ended() || (hold && children.running.is_empty()) {
             self.children_end(index);
-            return true;
+            return self.step(index).is_some_and(|(_, state)| !state.phase.is_open());
         }
-        let next = children.to_start(self.concurrency(index));
+        let next = if hold { Vec::new() } else { children.to_start(self.concurrency(index)) };
         if !next.is_empty() {
             self.record(Fact::ChildrenDispatched { step: index, operation: Operation::Do, children: next.clone() });
             self.decision.effects.push(super::Effect::StartChildren { step: index, children: next });
@@ -178,6 +212,11 @@ impl Turn<'_> {
     fn children_end(&mut self, index: usize) {
         let Some((step, state)) = self.step(index) else { return };
         let Some(children) = &state.children else { return };
+        if !children.in_doubt.is_empty() {
+            let error = doubt_of(children, self.state, self.definition, index);
+            self.record(Fact::StepStuck { step: index, operation: Operation::Do, error, in_doubt: true });
+            return;
+        }
         let complete = children.completed.count() == children.total;
         let goes_on = matches!(self.each(index).map(|each| each.on_failure), Some(OnChildFailure::Continue));
         if complete || (goes_on && !children.halted) {
@@ -334,14 +373,42 @@ fn total_of(children: &Children, state: &SagaState) -> Result<u32, String> {
         .ok_or_else(|| format!("{total} children are more than the {CHILDREN_MAX} that one step may have."))
 }
 
-/// Why a child did not happen; `None` when it did.
+/// Why a child did not happen, or why nobody knows whether it did; `None` when it did.
 fn failure_of(told: &ChildEnded) -> Option<StepError> {
     match told.status {
         SagaStatus::Completed => None,
-        status => Some(told.error.clone().unwrap_or_else(|| {
-            StepError::new(format!("child_{}", status.as_str()), format!("The saga {} did not complete.", told.saga_id))
-        })),
+        SagaStatus::Terminated => Some(ended_by_hand(told.saga_id)),
+        status @ (SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Compensated | SagaStatus::Stuck) => {
+            Some(told.error.clone().unwrap_or_else(|| {
+                StepError::new(
+                    format!("child_{}", status.as_str()),
+                    format!("The saga {} did not complete.", told.saga_id),
+                )
+            }))
+        }
     }
+}
+
+/// What is said of a child that an operator has ended as it stood.
+pub(crate) fn ended_by_hand(saga_id: SagaId) -> StepError {
+    StepError::new(
+        CHILD_TERMINATED,
+        format!(
+            "An operator has ended the saga {saga_id} as it stood, so what it has done stands; see which of its steps have happened, \
+             put right what has to be, and resolve this step."
+        ),
+    )
+}
+
+/// Why a step is in doubt of which children were ended by hand.
+fn doubt_of(children: &ChildrenState, state: &SagaState, definition: &Definition, index: usize) -> StepError {
+    let first = children.in_doubt.iter().next().and_then(|child| child_id(state, definition, index, child));
+    let mut error = ended_by_hand(first.unwrap_or(state.saga_id));
+    let others = children.in_doubt.count().saturating_sub(1);
+    if others > 0 {
+        error.message = format!("{} {others} more were ended so, and are resolved with it.", error.message);
+    }
+    error
 }
 
 /// What a parent is told of a saga that did not complete: its own step's error, if that is why.
@@ -354,6 +421,9 @@ fn last_error(definition: &Definition, state: &SagaState) -> StepError {
         // The first that failed is why; of branches that were dropped at that moment the one that was not.
         .min_by_key(|(_, now)| (now.ended_at, now.error.as_ref().is_none_or(|error| error.code == DROPPED)));
     let why = failed.and_then(|(step, now)| now.error.as_ref().map(|error| (step, error)));
+    if state.status == SagaStatus::Terminated {
+        return ended_by_hand(state.saga_id);
+    }
     let code = format!("child_{}", state.status.as_str());
     match (state.status, state.reason, why) {
         (SagaStatus::Compensated, Some(CompensationReason::Failed), Some((step, error))) => StepError::new(

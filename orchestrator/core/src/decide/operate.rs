@@ -21,6 +21,10 @@ use crate::validate::content_hash;
 /// Why a step is not tried again while the saga goes back to one before it.
 const GOING_BACK: &str = "the saga is going back, and then does it anew";
 
+/// Why children are not started anew while nobody knows what those did that were ended by hand.
+const CHILD_IN_DOUBT: &str =
+    "a child was ended by hand and would not be done again; see what it has done and resolve the step";
+
 impl Turn<'_> {
     /// Does what an operator asks and answers it, or says why not.
     pub(super) fn operate(&mut self, request: OperateSaga) {
@@ -116,6 +120,9 @@ impl Turn<'_> {
                 let stuck = matches!(self.phase(step), Phase::Stuck { .. });
                 if self.state.rewind.is_some() && operation == Operation::Do && !in_doubt {
                     return Err(self.illegal(VERB, Some(step), GOING_BACK));
+                }
+                if !calls && operation == Operation::Do && in_doubt {
+                    return Err(self.illegal(VERB, Some(step), CHILD_IN_DOUBT));
                 }
                 let anew = calls && operation == Operation::Do && !in_doubt && stuck;
                 self.record(Fact::RetryOrdered { step, operation, in_doubt, anew, act });
@@ -301,6 +308,10 @@ impl Turn<'_> {
         resolution: Resolution,
         act: Act,
     ) -> Result<(), Problem> {
+        if self.phase(step).in_doubt() && self.definition.steps.get(step).is_some_and(|step| step.children().is_some())
+        {
+            return self.resolve_children(step, resolution, act);
+        }
         match resolution {
             Resolution::Succeeded { outcome, output } => {
                 match self.definition.steps.get(step).map(|step| &step.action) {
@@ -315,14 +326,35 @@ impl Turn<'_> {
                 self.succeed(step, outcome, output);
             }
             Resolution::Failed { error } => {
-                let error = error.map_or_else(
-                    || StepError::new("resolved_as_failed", "An operator says that it did not happen."),
-                    |error| StepError::new(error.code, error.message),
-                );
                 self.record(Fact::StepResolved { step, operation, succeeded: false, act });
-                self.fail(step, error);
+                self.fail(step, resolved_as_failed(error));
             }
         }
+        Ok(())
+    }
+
+    /// Says whether the children happened that were ended by hand; the step then goes on with the others.
+    fn resolve_children(&mut self, step: usize, resolution: Resolution, act: Act) -> Result<(), Problem> {
+        let many =
+            self.definition.steps.get(step).and_then(Step::children).is_some_and(|children| children.each.is_some());
+        let (succeeded, output, error) = match resolution {
+            Resolution::Succeeded { outcome, output } if many && (outcome.is_some() || !output.is_null()) => {
+                let code = if outcome.is_some() { "invalid_outcome" } else { "invalid_output" };
+                return Err(Problem::invalid(
+                    code,
+                    "it says of the children that were ended by hand that they happened, and the step counts them; leave outcome and output out",
+                ));
+            }
+            Resolution::Succeeded { outcome, output } => {
+                if !many && let Some(step) = self.definition.steps.get(step) {
+                    check_outcome(&step.action, outcome.as_deref())?;
+                }
+                (true, Some(output).filter(|output| !output.is_null()), None)
+            }
+            Resolution::Failed { error } => (false, None, Some(resolved_as_failed(error))),
+        };
+        self.record(Fact::StepResolved { step, operation: Operation::Do, succeeded, act });
+        self.children_resolved(step, output, error.as_ref());
         Ok(())
     }
 
@@ -421,6 +453,13 @@ pub(super) fn illegal_here(
     Problem::conflict(
         "illegal_here",
         format!("`{verb}` is illegal here: the saga is {}{paused}{step}: {why}", state.status.as_str()),
+    )
+}
+
+fn resolved_as_failed(given: Option<StepError>) -> StepError {
+    given.map_or_else(
+        || StepError::new("resolved_as_failed", "An operator says that it did not happen."),
+        |error| StepError::new(error.code, error.message),
     )
 }
 

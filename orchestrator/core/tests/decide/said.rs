@@ -34,8 +34,9 @@ impl Run {
                 None => format!("{name}/{child} undone"),
                 Some(error) => format!("{name}/{child} not undone {}", error.code),
             },
-            Fact::ChildEnded { child, error, .. } => match error {
+            Fact::ChildEnded { child, error, in_doubt, .. } => match error {
                 None => format!("{name}/{child} ok"),
+                Some(error) if *in_doubt => format!("{name}/{child} in doubt {}", error.code),
                 Some(error) => format!("{name}/{child} failed {}", error.code),
             },
             Fact::ChildrenHalted { cancelled, .. } => {

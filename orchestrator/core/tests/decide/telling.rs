@@ -85,7 +85,7 @@ fn a_parent_hears_why_it_did_not_happen() {
         "
         start => started; seat do#1 till 10s
         terminate forced => terminated; told terminate@3
-        tell => terminated child_terminated: The saga 0193a1de-7d41-7cc1-9b5e-0242ac120002 is terminated.
+        tell => terminated child_terminated: An operator has ended the saga 0193a1de-7d41-7cc1-9b5e-0242ac120002 as it stood, so what it has done stands; see which of its steps have happened, put right what has to be, and resolve this step.
         waiting => telling the saga 0193a1de-7d41-7cc1-9b5e-0242ac12000a of its end
         parent told => parent told
         waiting => -

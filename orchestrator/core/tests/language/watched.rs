@@ -115,7 +115,22 @@ impl Watched {
             );
             assert!(after, "after the end: {fact:?}");
         }
+        if let Fact::StepFailed { step, .. }
+        | Fact::StepInterrupted { step, .. }
+        | Fact::StepSucceeded { step, .. }
+        | Fact::StepUndone { step }
+        | Fact::StepPassedOver { step, .. } = fact
+        {
+            self.check_nobody_in_doubt(*step);
+        }
         match fact {
+            Fact::ChildEnded { error: Some(error), operation: Operation::Do, in_doubt, .. } => {
+                assert_eq!(
+                    error.code == "child_terminated",
+                    *in_doubt,
+                    "what was ended by hand is not known to have failed"
+                );
+            }
             Fact::StepDispatched { step, operation: Operation::Undo, .. }
             | Fact::StepQueued { step, operation: Operation::Undo }
             | Fact::ChildrenDispatched { step, operation: Operation::Undo, .. } => self.check_undo(state, *step),
@@ -133,6 +148,14 @@ impl Watched {
             }
             _ => {}
         }
+    }
+
+    /// A step has no end while nobody has said what its children did that were ended by hand.
+    fn check_nobody_in_doubt(&self, step: usize) {
+        let of_step = self.events.iter().rev().filter(|event| event.fact.step() == Some(step));
+        let mut since = of_step.take_while(|event| !matches!(event.fact, Fact::StepResolved { .. }));
+        let in_doubt = since.any(|event| matches!(event.fact, Fact::ChildEnded { in_doubt: true, .. }));
+        assert!(!in_doubt, "step {step} comes to an end though a child is in doubt");
     }
 
     /// Nothing is undone past the pivot, nothing in doubt but to bar it, and nothing before what came after it.
@@ -237,7 +260,7 @@ impl Watched {
                 .filter(|child| children.undone.contains(*child) && !children.running.contains(child));
             let placed = children.waiting() as usize
                 + children.running.len()
-                + (children.completed.count() + children.failed.count()) as usize
+                + (children.completed.count() + children.failed.count() + children.in_doubt.count()) as usize
                 + undone.count();
             assert_eq!(placed, children.total as usize, "{children:?}");
         }
