@@ -56,6 +56,26 @@ fn doubts_do_not_spend_the_budget_of_clean_retries() {
     );
 }
 
+#[test]
+fn an_answer_that_is_too_large_would_be_given_again_so_a_person_is_asked_at_once() {
+    check(
+        PAID,
+        "
+        start => started; seat do#1 till 10s
+        1s seat do#1 unknown output_too_large => seat in doubt, do reported; seat stuck on do in doubt output_too_large
+        next => 100s
+        2s retry => seat do ordered in doubt; seat do#2 till 12s; told retry@5
+        3s seat do#2 unknown output_too_large => seat in doubt, do reported; seat stuck on do in doubt output_too_large
+        4s skip => told illegal_here
+        5s resolve as succeeded outcome paid output => seat do resolved as succeeded; seat ok:paid; pay do#1 till 10s; told resolve@9
+        6s pay do#1 unknown output_too_large => pay in doubt, do reported; pay stuck on probe in doubt output_too_large
+        7s retry => pay probe ordered in doubt; pay probe#1 till 12s; told retry@14
+        8s pay probe#1 unknown output_too_large => pay stuck on probe in doubt output_too_large
+        9s resolve as failed => pay probe resolved as failed; pay failed resolved_as_failed; back failed; seat undo#1 till 13s; told resolve@17
+    ",
+    );
+}
+
 const IN_DOUBT: &str = "
         start => started; seat do#1 till 10s
         seat do#1 ok paid => seat ok:paid; pay do#1 till 5s
