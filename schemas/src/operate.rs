@@ -198,7 +198,7 @@ pub struct CompensationPreview {
 pub enum PivotSide {
     /// It has not succeeded: the saga can turn back.
     Before,
-    /// It is with the workers, backs off, or nobody knows whether it happened: how it ends decides.
+    /// It is with the workers, or nobody knows whether it happened: how it ends decides.
     Undecided,
     /// It has succeeded: the saga only goes forward.
     After,

@@ -231,10 +231,11 @@ impl Orchestrator {
                     SagaStatus::Completed => json!({
                         "effect": "forward", "saga_id": saga_id, "forward_saga_id": saga_id.forward_cancellation(),
                     }),
+                    // Its point of no return is in doubt.
+                    SagaStatus::Stuck => json!({"effect": "undecided", "saga_id": saga_id, "step": "pay"}),
                     SagaStatus::Running
                     | SagaStatus::Compensating
                     | SagaStatus::Compensated
-                    | SagaStatus::Stuck
                     | SagaStatus::Terminated => {
                         json!({"effect": "compensating", "saga_id": saga_id})
                     }

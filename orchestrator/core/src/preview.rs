@@ -1,6 +1,5 @@
 //! What a cancel would do now, without doing it: operators look before they leap.
 
-use amends_schemas::command::Operation;
 use amends_schemas::operate::{CancelPreview, CompensationPreview, PivotSide, UndoAction, UndoPreview};
 use amends_schemas::saga::SagaStatus;
 use chrono::{DateTime, Utc};
@@ -8,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::decide::cancels_backward;
 use crate::definition::{Compensate, Definition, Step, StepKind};
 use crate::state::{CancelRequest, Phase, SagaState, StepState};
+use crate::uncertain::{uncertain, undecided_pivot};
 
 /// What a cancel at `now` would do.
 pub fn preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>) -> CompensationPreview {
@@ -38,39 +38,11 @@ pub fn preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>) -
     }
 }
 
-/// The steps that are with the workers or in doubt, whose ends are not known yet; those in doubt first.
-fn uncertain<'a>(definition: &'a Definition, state: &'a SagaState) -> Vec<(usize, &'a Step, &'a Phase)> {
-    let mut open: Vec<_> = state
-        .open_steps()
-        .filter_map(|index| Some((index, definition.steps.get(index)?, &state.steps.get(index)?.phase)))
-        .filter(|(_, _, phase)| match phase {
-            Phase::InFlight { operation: Operation::Undo, in_doubt, .. } => *in_doubt,
-            Phase::InFlight { operation: Operation::Do | Operation::Probe, .. }
-            | Phase::Children { operation: Operation::Do | Operation::Probe } => true,
-            Phase::BackingOff { in_doubt, .. } | Phase::Queued { in_doubt, .. } | Phase::Stuck { in_doubt, .. } => {
-                *in_doubt
-            }
-            Phase::Waiting { .. }
-            | Phase::Children { operation: Operation::Undo }
-            | Phase::Interrupted
-            | Phase::Pending
-            | Phase::Skipped
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Undone
-            | Phase::Waived => false,
-        })
-        .collect();
-    open.sort_by_key(|(_, _, phase)| !phase.in_doubt());
-    open
-}
-
 fn pivot_side(definition: &Definition, state: &SagaState) -> PivotSide {
     if state.pivot_passed {
         return PivotSide::After;
     }
-    let undecided = uncertain(definition, state).iter().any(|(_, step, _)| step.kind == StepKind::Pivot);
-    if undecided && !state.status.is_final() { PivotSide::Undecided } else { PivotSide::Before }
+    if undecided_pivot(definition, state).is_some() { PivotSide::Undecided } else { PivotSide::Before }
 }
 
 fn cancel_preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>) -> CancelPreview {

@@ -14,6 +14,7 @@ use crate::event::{Event, Fact};
 use crate::mapping::rfc3339;
 use crate::state::{ForwardStage, Pause, Phase, SagaState};
 use crate::surroundings::Surroundings;
+use crate::uncertain::undecided_pivot;
 
 /// The whole saga.
 pub fn view(definition: &Definition, state: &SagaState, around: &Surroundings) -> SagaView {
@@ -166,7 +167,7 @@ pub fn waiting_for(definition: &Definition, state: &SagaState, around: &Surround
         return telling.or(forward);
     }
     if let Some(pause) = &state.by_hand.pause {
-        return Some(paused_sentence(pause, state));
+        return Some(paused_sentence(pause, definition, state));
     }
     if let Some(at) = state.start_at {
         return Some(format!("its first step begins at {}", rfc3339(at)));
@@ -181,11 +182,14 @@ pub fn waiting_for(definition: &Definition, state: &SagaState, around: &Surround
         Some(step) => format!("going back to step `{}`: {sentence}", step.name),
         None => sentence,
     };
-    let turning = match state.turning_back() {
-        Some(reason) if state.reason.is_none() => {
+    let turning = match (state.turning_back(), undecided_pivot(definition, state)) {
+        (Some(reason), Some(pivot)) => {
+            format!("; turns back ({}) unless `{}` turns out to have happened", reason.as_str(), pivot.name)
+        }
+        (Some(reason), None) if state.reason.is_none() => {
             format!("; turns back ({}) as soon as that is settled", reason.as_str())
         }
-        Some(_) | None => String::new(),
+        (Some(_), None) | (None, _) => String::new(),
     };
     Some(format!("{sentence}{turning}"))
 }
@@ -263,11 +267,16 @@ fn children_sentence(
     }
 }
 
-fn paused_sentence(pause: &Pause, state: &SagaState) -> String {
+fn paused_sentence(pause: &Pause, definition: &Definition, state: &SagaState) -> String {
     let who = if pause.by.is_empty() { "somebody" } else { &pause.by };
     let why = if pause.reason.is_empty() { "no reason was given" } else { &pause.reason };
     let turning = match state.turning_back() {
-        Some(reason) if state.reason.is_none() => format!("; turns back ({}) once it is resumed", reason.as_str()),
+        Some(reason) if state.reason.is_none() => {
+            let unless = undecided_pivot(definition, state)
+                .map(|pivot| format!(", unless `{}` turns out to have happened", pivot.name))
+                .unwrap_or_default();
+            format!("; turns back ({}) once it is resumed{unless}", reason.as_str())
+        }
         Some(_) | None => String::new(),
     };
     format!("paused by {who}: {why}{turning}")

@@ -1,4 +1,5 @@
-//! A request to cancel: before the pivot the saga turns back, after it another saga cancels it forward.
+//! A request to cancel: before the pivot the saga turns back, after it another saga cancels it forward. While the pivot is with the workers or in
+//! doubt, nobody knows yet which of the two it will be, and whoever asks is told so.
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::types::Effect;
 use crate::definition::Definition;
 use crate::event::Fact;
 use crate::state::{ForwardStage, SagaState};
+use crate::uncertain::undecided_pivot;
 
 /// How long the first try of a forward cancellation waits for its answer; it doubles up to [`FORWARD_RETRY_MAX`].
 const FORWARD_RETRY_FIRST: Duration = Duration::from_secs(2);
@@ -34,7 +36,11 @@ impl Turn<'_> {
         }
         self.decision.cancellation = Some(if cancels_backward(self.state) {
             self.cancel_backward(by, reason, parent);
-            Ok(Cancellation::Compensating { saga_id })
+            // What was just decided may have ended what was open: only now it can be said what will come of it.
+            Ok(match undecided_pivot(self.definition, self.state) {
+                Some(pivot) => Cancellation::Undecided { saga_id, step: pivot.name.to_string() },
+                None => Cancellation::Compensating { saga_id },
+            })
         } else {
             self.cancel_forward(by, reason, parent)
         });

@@ -238,11 +238,11 @@ fn a_doubt_that_lasts_too_long_needs_a_person() {
 #[test]
 fn a_cancelled_saga_in_doubt_bars_the_door_once_no_trace_is_found() {
     check(PAID, &format!("{IN_DOUBT}
-        7s cancel => cancel requested; told compensating
-        waiting => in doubt whether `pay` happened: probing (attempt 1), times out at 2026-01-02T10:00:11Z; turns back (cancelled) as soon as that is settled
+        7s cancel => cancel requested; told undecided by pay
+        waiting => in doubt whether `pay` happened: probing (attempt 1), times out at 2026-01-02T10:00:11Z; turns back (cancelled) unless `pay` turns out to have happened
         8s pay probe#1 not_happened => pay undo#1 till 13s
         command pay => undo#1 t.pay@1 {{\"seat\":7}} because cancelled
-        waiting => no trace of `pay`: barring it with its undo, attempt 1, times out at 2026-01-02T10:00:13Z; turns back (cancelled) as soon as that is settled
+        waiting => no trace of `pay`: barring it with its undo, attempt 1, times out at 2026-01-02T10:00:13Z; turns back (cancelled) unless `pay` turns out to have happened
         # Only the undo can say now.
         pay do#1 ok => -
         9s pay undo#1 ok => pay undone; back cancelled; seat undo#1 till 13s
@@ -257,7 +257,7 @@ fn a_cancel_finds_a_do_that_waits_after_no_trace_and_bars_it_at_once() {
         &format!(
             "{IN_DOUBT}
         7s pay probe#1 not_happened => pay do again at 8s in doubt
-        7.5s cancel => cancel requested; pay undo#1 till 12.5s; told compensating
+        7.5s cancel => cancel requested; pay undo#1 till 12.5s; told undecided by pay
         12.5s tick => pay undo again at 13.5s in doubt
         13.5s tick => pay undo#2 till 18.5s
         14s pay undo#2 ok => pay undone; back cancelled; seat undo#1 till 18s
@@ -272,7 +272,7 @@ fn a_barring_undo_that_finds_it_done_puts_it_in_doubt_again() {
         PAID,
         &format!(
             "{IN_DOUBT}
-        7s cancel => cancel requested; told compensating
+        7s cancel => cancel requested; told undecided by pay
         8s pay probe#1 not_happened => pay undo#1 till 13s
         9s pay undo#1 failed already_captured => pay in doubt, undo reported; pay probe again at 10s in doubt
         10s tick => pay probe#2 till 15s
@@ -290,7 +290,7 @@ fn a_barring_undo_that_spends_its_budget_needs_a_person() {
         PAID,
         &format!(
             "{IN_DOUBT}
-        7s cancel => cancel requested; told compensating
+        7s cancel => cancel requested; told undecided by pay
         8s pay probe#1 not_happened => pay undo#1 till 13s
         9s pay undo#1 unknown => pay undo again at 10s in doubt
         10s tick => pay undo#2 till 15s
@@ -314,7 +314,7 @@ fn without_an_undo_to_bar_with_the_do_is_sent_again() {
         c do#1 ok => c ok; d do#1 till 5s
         1s d do#1 unknown => d in doubt, do reported; d probe again at 2s in doubt
         2s tick => d probe#1 till 7s
-        2s cancel => cancel requested; told compensating
+        2s cancel => cancel requested; told undecided by d
         3s d probe#1 not_happened => d do again at 4s in doubt
         4s tick => d do#2 till 9s
         5s d do#2 retry busy => d failed busy; back cancelled; c waived; b undo#1 till 9s

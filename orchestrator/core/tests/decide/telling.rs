@@ -155,9 +155,9 @@ fn a_cancel_by_others_is_taken_over_while_nothing_was_started_by_it() {
         "
         start => started; seat do#1 till 10s
         seat do#1 ok paid => seat ok:paid; pay do#1 till 5s
-        cancel => cancel requested; told compensating
-        parent cancels => cancel adopted; told compensating
-        parent cancels => told compensating
+        cancel => cancel requested; told undecided by pay
+        parent cancels => cancel adopted; told undecided by pay
+        parent cancels => told undecided by pay
         pay do#1 ok => pay ok pivot; cancel turned forward; confirm do#1 till 5s
         confirm do#1 ok => confirm ok; completed; forward#1 till 2s
     ",

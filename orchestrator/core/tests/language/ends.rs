@@ -8,7 +8,7 @@ use amends_core::event::{Event, Fact};
 use amends_core::preview::preview;
 use amends_core::state::{Phase, SagaState};
 use amends_schemas::command::{Operation, StepResult};
-use amends_schemas::operate::{CancelPreview, OperatorAct, Resolution, UndoAction};
+use amends_schemas::operate::{CancelPreview, OperatorAct, PivotSide, Resolution, UndoAction};
 use amends_schemas::saga::{Cancellation, SagaStatus};
 use serde_json::json;
 
@@ -57,9 +57,11 @@ impl Watched {
             }
             (
                 CancelPreview::AwaitStep { .. } | CancelPreview::SettleDoubt { .. },
-                Ok(Cancellation::Compensating { .. }),
+                Ok(told @ (Cancellation::Compensating { .. } | Cancellation::Undecided { .. })),
             ) => {
                 assert!(!turned || !open, "{promised:#?}");
+                let undecided = matches!(told, Cancellation::Undecided { .. });
+                assert_eq!(undecided, promised.pivot == PivotSide::Undecided, "{promised:#?}");
             }
             (CancelPreview::Compensate | CancelPreview::Already, Ok(Cancellation::Compensating { .. })) => {}
             (promised, told) => panic!("promised {promised:?}, told {told:?}"),

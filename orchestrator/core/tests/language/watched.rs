@@ -13,7 +13,7 @@ use amends_core::surroundings::Surroundings;
 use amends_core::view::{history_entry, summary, view, waiting_for};
 use amends_schemas::command::Operation;
 use amends_schemas::ids::SagaId;
-use amends_schemas::saga::SagaStatus;
+use amends_schemas::saga::{Cancellation, SagaStatus};
 use chrono::{DateTime, Utc};
 
 use crate::definitions::{Choices, epoch, saga_id, written};
@@ -27,6 +27,8 @@ pub struct Watched {
     pub operations: u128,
     /// Every id under which a child was started.
     started: BTreeSet<SagaId>,
+    /// Whether somebody who cancelled was told that amends are made.
+    amends_promised: bool,
 }
 
 impl Drop for Watched {
@@ -44,8 +46,15 @@ impl Watched {
         let (definition, given) = written(choices);
         let (state, decision) = start(&definition, saga_id(), given, epoch());
         let before = begin(&definition, saga_id(), &decision.events[0]).expect("begins");
-        let mut watched =
-            Self { definition, state, events: Vec::new(), now: epoch(), operations: 0, started: BTreeSet::new() };
+        let mut watched = Self {
+            definition,
+            state,
+            events: Vec::new(),
+            now: epoch(),
+            operations: 0,
+            started: BTreeSet::new(),
+            amends_promised: false,
+        };
         watched.take(before, decision);
         watched
     }
@@ -78,6 +87,7 @@ impl Watched {
             !refused || (decision.events.is_empty() && decision.effects.is_empty()),
             "what is refused changes nothing"
         );
+        self.amends_promised |= matches!(decision.cancellation, Some(Ok(Cancellation::Compensating { .. })));
         self.take(before, decision);
     }
 
@@ -138,6 +148,9 @@ impl Watched {
             | Fact::WaitStarted { step, .. }
             | Fact::ChildrenStarted { step, .. } => {
                 self.check_turn(state, *step);
+            }
+            Fact::StepSucceeded { pivot: true, .. } | Fact::SagaCompleted { .. } => {
+                assert!(!self.amends_promised, "somebody was told that amends are made");
             }
             Fact::StepPassedOver { step, operation, .. } => {
                 assert!(!state.steps[*step].phase.in_doubt(), "nobody skips a doubt");
