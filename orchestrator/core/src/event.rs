@@ -251,6 +251,13 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<ParentLink>,
     },
+    /// Somebody asked to cancel again after the forward cancellation had been refused: it is tried once more, with what was asked first.
+    CancelRequestedAgain {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// A request to cancel that was there already serves another saga's amends, too.
     CancellationAdopted {
         /// The saga that waits for its end.

@@ -62,7 +62,7 @@ pub fn evolve(state: &mut SagaState, event: &Event) {
     state.updated_at = event.at;
     state.event_count = state.event_count.saturating_add(1);
     match &event.fact {
-        Fact::SagaStarted { .. } => {}
+        Fact::SagaStarted { .. } | Fact::CancelRequestedAgain { .. } => {}
         Fact::StepSkipped { step }
         | Fact::StepQueued { step, .. }
         | Fact::WaitStarted { step, .. }
@@ -322,6 +322,7 @@ fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
         | Fact::StepResolved { .. }
         | Fact::SagaTerminated { .. }
         | Fact::CancelRequested { .. }
+        | Fact::CancelRequestedAgain { .. }
         | Fact::CancellationTurnedForward { .. }
         | Fact::DeadlinePassed {}
         | Fact::CompensationStarted { .. }

@@ -512,3 +512,4 @@ impl Fact {
         }
     }
 }
+            | Fact::CancelRequestedAgain { .. }

@@ -84,8 +84,11 @@ impl Turn<'_> {
                 self.record(Fact::CancelRequested { by: bounded(by), reason: bounded(reason), forward, parent });
                 self.start_forward();
             }
-            // Whoever asks again after a refusal wants it tried again.
-            Some(ForwardStage::Refused { .. }) => self.start_forward(),
+            // Whoever asks again after a refusal wants it tried again. What is asked for stays the same: an earlier try may yet arrive.
+            Some(ForwardStage::Refused { .. }) => {
+                self.record(Fact::CancelRequestedAgain { by: bounded(by), reason: bounded(reason) });
+                self.start_forward();
+            }
             Some(ForwardStage::Waiting | ForwardStage::Dispatched { .. } | ForwardStage::Started) => {}
         }
         Ok(Cancellation::Forward { saga_id, forward_saga_id })

@@ -179,7 +179,7 @@ fn a_refused_forward_cancellation_is_asked_for_again_when_somebody_cancels_again
         1s forwarded refused => forward refused invalid_input
         waiting => a person is needed: the saga that cancels this one was refused: invalid_input: no
         next => -
-        2s cancel => forward#1 till 4s; told forward
+        2s cancel => cancel requested again by ann; forward#1 till 4s; told forward
     ",
     );
 }

@@ -76,6 +76,7 @@ impl Run {
             }
             Fact::CancelRequested { forward: None, .. } => "cancel requested".to_owned(),
             Fact::CancelRequested { forward: Some(_), .. } => "cancel requested forward".to_owned(),
+            Fact::CancelRequestedAgain { by, .. } => format!("cancel requested again by {by}"),
             Fact::CancellationTurnedForward { .. } => "cancel turned forward".to_owned(),
             Fact::DeadlinePassed {} => "deadline passed".to_owned(),
             Fact::CompensationStarted { reason } => format!("back {}", reason.as_str()),

@@ -183,7 +183,7 @@ fn a_cancel_by_others_is_taken_over_while_nothing_was_started_by_it() {
             "{DONE}
         cancel => cancel requested forward; forward#1 till 2s; told forward
         forwarded refused => forward refused invalid_input
-        parent cancels => cancel adopted; forward#1 till 2s; told forward"
+        parent cancels => cancel adopted; cancel requested again by parent; forward#1 till 2s; told forward"
         ),
     );
     assert!(forward_tells(&run));

@@ -118,6 +118,7 @@ impl Watched {
                 fact,
                 Fact::ParentTold {}
                     | Fact::CancelRequested { forward: Some(_), .. }
+                    | Fact::CancelRequestedAgain { .. }
                     | Fact::CancellationAdopted { .. }
                     | Fact::ForwardCancellationDispatched { .. }
                     | Fact::ForwardCancellationStarted { .. }
