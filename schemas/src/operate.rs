@@ -70,7 +70,7 @@ pub enum OperatorAct {
         /// How.
         resolution: Resolution,
     },
-    /// End it as it stands, without amends. Needs a reason.
+    /// End it as it stands, without amends. Its children are sagas of their own and go on. Needs a reason.
     Terminate {
         /// Must be true: nobody does this by mistake.
         #[serde(default)]
@@ -169,6 +169,13 @@ pub struct Operated {
     pub at: DateTime<Utc>,
     /// The place in the saga's history where it stands, from one.
     pub sequence: u64,
+    /// Of a saga that was terminated: how many of its children are at work or being cancelled. They are sagas of their own and go on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub children_left: u32,
+}
+
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What a cancel would do now: which steps it would undo, in which order and with what, and what it could not.

@@ -25,6 +25,10 @@ pub struct OperatedDocument {
     /// The place in the saga's history where it stands, from one.
     #[schema(minimum = 1)]
     pub sequence: u64,
+    /// Of a saga that was terminated: how many of its children are at work or being cancelled. They are sagas of their own and go on. Left out when
+    /// there are none.
+    #[schema(minimum = 0, required = false)]
+    pub children_left: Option<u32>,
 }
 
 /// What operators do with a saga.

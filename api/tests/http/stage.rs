@@ -274,6 +274,7 @@ impl Orchestrator {
                     return Err(Problem::conflict("illegal_here", "it is at its end"));
                 }
                 let operated = Operated {
+                    children_left: 0,
                     saga_id: request.saga_id,
                     operation_id: request.operation_id,
                     verb: request.act.verb(),

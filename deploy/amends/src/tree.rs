@@ -152,8 +152,12 @@ pub fn counts(counts: &SagaCounts) -> String {
 /// What an operator's act did, on one line.
 pub fn operated_line(operated: &Operated) -> String {
     let step = operated.step.as_deref().map(|step| format!(" {step} of")).unwrap_or_default();
+    let left = match operated.children_left {
+        0 => String::new(),
+        left => format!("; {left} of its children are at work still and go on"),
+    };
     format!(
-        "{}{step} saga {}: done at {}, fact {} of its history",
+        "{}{step} saga {}: done at {}, fact {} of its history{left}",
         operated.verb.as_str(),
         operated.saga_id,
         time(operated.at),

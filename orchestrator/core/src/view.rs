@@ -254,17 +254,42 @@ fn children_sentence(
         }
         Operation::Do | Operation::Probe => {
             let which = named(children.running.iter().next()).unwrap_or_else(|| "its children".to_owned());
-            let ended = children.completed.count().saturating_add(children.failed.count());
-            let (others, cancelled) = (
-                match children.running.len() {
-                    0 | 1 => String::new(),
-                    running => format!(" and {} more", running - 1),
-                },
-                if children.cancelled { ", which are being cancelled" } else { "" },
-            );
-            format!("step `{name}`: waiting for {which}{others}{cancelled}; {ended} of {} have ended", children.total)
+            let ended = children.completed.count() + children.failed.count() + children.in_doubt.count();
+            let (others, cancelled) = match (children.running.len(), children.cancelled) {
+                (0 | 1, false) => (String::new(), ""),
+                (0 | 1, true) => (String::new(), ", which is being cancelled"),
+                (running, false) => (format!(" and {} more", running - 1), ""),
+                (running, true) => (format!(" and {} more", running - 1), ", which are being cancelled"),
+            };
+            let halted = halted_sentence(children, state);
+            format!(
+                "step `{name}`: waiting for {which}{others}{cancelled}; {ended} of {} have ended{halted}",
+                children.total
+            )
         }
     }
+}
+
+/// Why no more children are started, and what that leads to.
+fn halted_sentence(children: &ChildrenState, state: &SagaState) -> String {
+    let ended_by_hand = if children.in_doubt.is_empty() {
+        ""
+    } else {
+        "; of one that was ended by hand a person has to say how it ended"
+    };
+    // A saga that turns back says so itself.
+    let failed = match children.failures.iter().next() {
+        Some((child, error)) if children.halted && state.turning_back().is_none() => {
+            let then = if state.pivot_passed { "a person is needed" } else { "the saga turns back" };
+            format!(
+                "; no more are started, for child {} failed ({}), and then {then}",
+                child.saturating_add(1),
+                error.code
+            )
+        }
+        Some(_) | None => String::new(),
+    };
+    format!("{ended_by_hand}{failed}")
 }
 
 fn paused_sentence(pause: &Pause, definition: &Definition, state: &SagaState) -> String {
@@ -498,6 +523,7 @@ impl Fact {
             | Fact::ParentTold {}
             | Fact::Rewound { .. }
             | Fact::CancelRequested { .. }
+            | Fact::CancelRequestedAgain { .. }
             | Fact::CancellationTurnedForward { .. }
             | Fact::DeadlinePassed {}
             | Fact::CompensationStarted { .. }
@@ -512,4 +538,3 @@ impl Fact {
         }
     }
 }
-            | Fact::CancelRequestedAgain { .. }

@@ -489,5 +489,13 @@ fn told(definition: &Definition, state: &SagaState, done: &DoneByHand) -> Operat
         step: done.step.and_then(|step| definition.steps.get(step)).map(|step| step.name.to_string()),
         at: done.at,
         sequence: done.sequence,
+        children_left: if done.verb == OperatorVerb::Terminate { children_left(state) } else { 0 },
     }
+}
+
+/// Children at work or being cancelled: nobody looks after them once their parent was ended by hand.
+fn children_left(state: &SagaState) -> u32 {
+    let children = state.steps.iter().filter(|step| step.phase.is_open()).filter_map(|step| step.children.as_ref());
+    let left = children.map(|children| children.running.len().saturating_add(children.undoing.len())).sum::<usize>();
+    u32::try_from(left).unwrap_or(u32::MAX)
 }

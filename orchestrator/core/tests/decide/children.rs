@@ -231,6 +231,19 @@ fn a_cancel_reaches_a_child_at_work() {
 }
 
 #[test]
+fn one_child_that_is_being_cancelled_is_spoken_of_as_one() {
+    one(
+        ONE_AT_WORK,
+        &format!(
+            "
+        1s cancel => cancel requested; kid halted and cancelled; told compensating
+        waiting => step `kid`: waiting for child 1 of 1 (saga {}), which is being cancelled; 0 of 1 have ended; turns back (cancelled) as soon as that is settled",
+            saga_id().child("kid", 0, 0, 0)
+        ),
+    );
+}
+
+#[test]
 fn a_child_that_has_completed_is_undone_by_the_saga_that_cancels_it() {
     one(
         ONE_DONE,

@@ -1,7 +1,9 @@
 //! Many children of one step: how many at once, what a failure means, how they are undone.
 
+use amends_core::decide::{Input, decide};
 use amends_core::surroundings::Surroundings;
 use amends_core::view::view;
+use amends_schemas::operate::{OperateSaga, OperatorAct};
 use serde_json::{Value, json};
 
 use crate::check::{Run, check_given, saga_id};
@@ -34,7 +36,7 @@ fn four() -> Value {
 
 #[test]
 fn a_saga_that_ended_by_hand_starts_and_cancels_no_more() {
-    many(
+    let run = many(
         "stop",
         four(),
         "
@@ -45,6 +47,18 @@ fn a_saga_that_ended_by_hand_starts_and_cancels_no_more() {
         recover =>
     ",
     );
+    // Whoever ended it is told that its children go on, also when asked again.
+    let mut state = run.state;
+    let request = |act| OperateSaga {
+        saga_id: saga_id(),
+        operation_id: state.by_hand.done[0].operation_id,
+        by: "ann".to_owned(),
+        reason: "a test".to_owned(),
+        act,
+    };
+    let again = Input::Operate(request(OperatorAct::Terminate { force: true }));
+    let told = decide(&run.definition, &mut state, again, run.now).operated.expect("told").expect("the same");
+    assert_eq!(told.children_left, 2);
 }
 
 #[test]
@@ -101,6 +115,7 @@ fn stop_lets_those_at_work_end_and_undoes_what_completed_backwards() {
         a do#1 ok => a ok; kids has 4; kids starts 0,1
         1s child kids 0 => kids/0 ok; kids starts 2
         1s child kids 1 compensated => kids/1 failed child_compensated; kids halted
+        waiting => step `kids`: waiting for child 3 of 4 (saga LAST); 2 of 4 have ended; no more are started, for child 2 failed (child_compensated), and then the saga turns back
         recover => start kids 2
         2s child kids 2 => kids/2 ok; kids interrupted children_failed; back failed; kids cancels 2,0
         waiting => undoing step `kids`: cancelling child 1 of 4 (saga KID), 2 still to be undone
@@ -110,6 +125,7 @@ fn stop_lets_those_at_work_end_and_undoes_what_completed_backwards() {
         3s undone kids 2 => kids/2 undone; kids undone; a undo#1 till 7s
         4s a undo#1 ok => a undone; compensated failed
     "
+        .replace("LAST", &saga_id().child("kids", 0, 2, 0).to_string())
         .replace("KID", &saga_id().child("kids", 0, 0, 0).to_string())
         .as_str(),
     );
