@@ -224,7 +224,7 @@ pub async fn get_saga_history(
         (status = 202, description = "Accepted", body = CancelledSaga, headers(("Location" = String))),
         (status = 404, description = "`saga_not_found`", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 409, description = "`past_pivot`: it only goes forward now", body = ProblemDocument,
+        (status = 409, description = "`past_pivot`: it only goes forward now or is completed, and its definition names no saga that cancels it", body = ProblemDocument,
             content_type = "application/problem+json"),
     ))]
 pub async fn cancel_saga(

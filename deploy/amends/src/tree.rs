@@ -190,7 +190,7 @@ pub fn preview(preview: &CompensationPreview) -> String {
             UndoAction::Waive => "leave",
             UndoAction::None => "cannot undo",
         };
-        let _ = write!(text, "↩ {action} {}", step.step);
+        let _ = write!(text, "↩ {} {action} {}", step.order, step.step);
         if step.if_it_happened {
             text.push_str(", if it happened");
         }

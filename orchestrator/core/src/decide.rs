@@ -38,4 +38,5 @@ pub use reply::RETRY_AFTER_MAX;
 pub use timers::next_wakeup;
 pub(crate) use turn::timeout_of;
 pub use turn::{Start, decide, resume, start};
+pub(crate) use turning_back::stages;
 pub use types::{Decision, Effect, Input};

@@ -26,7 +26,8 @@ pub(crate) fn undecided_pivot<'a>(definition: &'a Definition, state: &'a SagaSta
     pivot.map(|(_, step, _)| step)
 }
 
-const fn is_uncertain(phase: &Phase) -> bool {
+/// Whether nobody can say the end of a step in this phase yet.
+pub(crate) const fn is_uncertain(phase: &Phase) -> bool {
     match phase {
         Phase::InFlight { operation: Operation::Undo, in_doubt, .. } => *in_doubt,
         Phase::InFlight { operation: Operation::Do | Operation::Probe, .. }

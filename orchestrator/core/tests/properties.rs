@@ -376,11 +376,17 @@ impl Watched {
                 CancelPreview::AwaitStep { .. } | CancelPreview::SettleDoubt { .. } | CancelPreview::Already,
                 Ok(told @ (Cancellation::Compensating { .. } | Cancellation::Undecided { .. })),
             ) => {
+                if preview.cancel == CancelPreview::Already {
+                    assert!(decision.events.is_empty(), "{preview:#?}");
+                }
                 let undecided = matches!(told, Cancellation::Undecided { .. });
                 assert_eq!(undecided, preview.pivot == PivotSide::Undecided, "{preview:#?}");
                 // The one thing done before a doubt is settled is to bar its door.
                 let open = preview.steps.first().filter(|step| step.if_it_happened).map(|step| &*step.step);
                 assert!(undoes.is_none() || undoes == open, "{preview:#?}");
+            }
+            (CancelPreview::Already, Ok(Cancellation::Forward { .. })) => {
+                assert!(decision.events.is_empty() && preview.steps.is_empty(), "{preview:#?}");
             }
             (promised, told) => panic!("promised {promised:?}, told {told:?}"),
         }

@@ -68,10 +68,11 @@ impl Turn<'_> {
         let saga_id = self.state.saga_id;
         let forward_saga_id = saga_id.forward_cancellation();
         if self.definition.cancel_with.is_none() {
+            let where_it_is = if self.state.pivot_passed { "past its point of no return" } else { "completed" };
             return Err(Problem::conflict(
                 "past_pivot",
                 format!(
-                    "{} is past its point of no return and its definition names no `cancel_with` saga",
+                    "{} is {where_it_is}, and its definition names no `cancel_with` saga that could cancel it now",
                     self.definition.reference
                 ),
             ));

@@ -191,7 +191,7 @@ fn a_cancel_reaches_a_child_at_work() {
     one(
         ONE_AT_WORK,
         "
-        preview => before: a cancel would wait for the end of `kid` and then undo kid (if it happened), then a | cancel_children kid?, undo a | stays
+        preview => before: a cancel would cancel the children of `kid` that are at work, start no more, wait for their ends and then undo kid (what of it has completed), then a | 1 cancel_children kid?, 2 undo a | stays
         1s cancel => cancel requested; kid halted and cancelled; told compensating
         recover => cancel kid 0
         2s child kid 0 compensated => kid/0 failed child_compensated; kid failed child_compensated; back cancelled; a undo#1 till 6s
@@ -248,7 +248,7 @@ fn a_child_that_has_completed_is_undone_by_the_saga_that_cancels_it() {
     one(
         ONE_DONE,
         "
-        preview => before: a cancel would wait for the end of `b` and then undo b (if it happened), then kid, then a | undo b?, cancel_children kid, undo a | stays
+        preview => before: a cancel would wait for the end of `b` and then undo b (if it happened), then kid, then a | 1 undo b?, 2 cancel_children kid, 3 undo a | stays
         2s b do#1 failed no => b failed no; back failed; kid cancels 0
         waiting => undoing step `kid`: cancelling child 1 of 1 (saga 5d0ee8f8-0000-5000-8000-000000000000), 1 still to be undone
         refused kid 0 undo unavailable => -

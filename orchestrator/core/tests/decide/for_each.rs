@@ -120,7 +120,7 @@ fn stop_lets_those_at_work_end_and_undoes_what_completed_backwards() {
         2s child kids 2 => kids/2 ok; kids interrupted children_failed; back failed; kids cancels 2,0
         waiting => undoing step `kids`: cancelling child 1 of 4 (saga KID), 2 still to be undone
         recover => cancel kids 0,2
-        preview => before: amends are being made; what is left is to undo kids, then a | cancel_children kids, undo a | stays
+        preview => before: amends are being made; what is left is to undo kids, then a | 1 cancel_children kids, 2 undo a | stays
         3s undone kids 0 => kids/0 undone
         3s undone kids 2 => kids/2 undone; kids undone; a undo#1 till 7s
         4s a undo#1 ok => a undone; compensated failed

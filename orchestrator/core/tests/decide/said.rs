@@ -126,7 +126,7 @@ impl Run {
         let steps = preview.steps.iter().map(|step| {
             let uncertain = if step.if_it_happened { "?" } else { "" };
             let action = serde_json::to_value(step.action).expect("json");
-            format!("{} {}{uncertain}", action.as_str().expect("text"), step.step)
+            format!("{} {} {}{uncertain}", step.order, action.as_str().expect("text"), step.step)
         });
         let steps: Vec<String> = steps.collect();
         let side = serde_json::to_value(preview.pivot).expect("json");

@@ -176,7 +176,7 @@ fn an_outcome_may_say_that_the_signal_did_not_come() {
 fn a_cancel_ends_the_wait_and_a_signal_after_it_is_too_late() {
     waiting(
         r#"
-        preview => before: a cancel would undo a | undo a | stays
+        preview => before: a cancel would undo a | 1 undo a | stays
         30s cancel => cancel requested; approval failed dropped; back cancelled; a undo#1 till 34s; told compensating
         30s signal approved yes-please data {"by":"ann"} => told signal_too_late
         60s tick => a undo again at 61s
