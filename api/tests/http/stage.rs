@@ -297,6 +297,7 @@ impl Orchestrator {
                         step: "reserve".to_owned(),
                         call: Some("registration.reserve@1".parse().expect("a contract's name")),
                         action: UndoAction::Undo,
+                        order: 1,
                         if_it_happened: false,
                         input: json!({"a": 1}),
                         output: Some(json!({})),
