@@ -128,6 +128,10 @@ impl Command {
     }
 }
 
+/// Code of a step that answered with more than [`STEP_OUTPUT_BYTES_MAX`](crate::limits::STEP_OUTPUT_BYTES_MAX) bytes of output: what it did is
+/// done, but its answer is not kept, and under the same key it can only answer the same.
+pub const OUTPUT_TOO_LARGE: &str = "output_too_large";
+
 /// A code and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepError {

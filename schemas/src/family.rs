@@ -51,16 +51,23 @@ pub struct ChildrenView {
     pub completed: u32,
     /// Came to their ends without having happened.
     pub failed: u32,
+    /// Ended by hand, as they stood: what they have done stands, and a person has to say how they ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub in_doubt: u32,
     /// Completed, and cancelled since.
     pub undone: u32,
     /// Some of those at work; at most [`CHILDREN_SHOWN_MAX`].
     pub at_work: Vec<ChildRef>,
-    /// The first that failed; at most [`CHILDREN_SHOWN_MAX`].
+    /// The first that failed or are in doubt; at most [`CHILDREN_SHOWN_MAX`].
     pub failures: Vec<ChildFailure>,
 }
 
 /// Children that are named one by one.
 pub const CHILDREN_SHOWN_MAX: usize = 20;
+
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
 
 /// A child.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

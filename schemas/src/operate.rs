@@ -70,7 +70,7 @@ pub enum OperatorAct {
         /// How.
         resolution: Resolution,
     },
-    /// End it as it stands, without amends. Needs a reason.
+    /// End it as it stands, without amends. Its children are sagas of their own and go on. Needs a reason.
     Terminate {
         /// Must be true: nobody does this by mistake.
         #[serde(default)]
@@ -169,6 +169,13 @@ pub struct Operated {
     pub at: DateTime<Utc>,
     /// The place in the saga's history where it stands, from one.
     pub sequence: u64,
+    /// Of a saga that was terminated: how many of its children are at work or being cancelled. They are sagas of their own and go on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub children_left: u32,
+}
+
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What a cancel would do now: which steps it would undo, in which order and with what, and what it could not.
@@ -184,7 +191,7 @@ pub struct CompensationPreview {
     pub pivot: PivotSide,
     /// What a cancel would do now.
     pub cancel: CancelPreview,
-    /// What would be undone or waived, in this order.
+    /// What would be undone or waived, in this order; those with the same `order` at the same time.
     pub steps: Vec<UndoPreview>,
     /// What has happened and cannot be undone by this saga, in the order in which it happened.
     pub irreversible: Vec<String>,
@@ -198,7 +205,7 @@ pub struct CompensationPreview {
 pub enum PivotSide {
     /// It has not succeeded: the saga can turn back.
     Before,
-    /// It is with the workers, backs off, or nobody knows whether it happened: how it ends decides.
+    /// It is with the workers, or nobody knows whether it happened: how it ends decides.
     Undecided,
     /// It has succeeded: the saga only goes forward.
     After,
@@ -210,7 +217,8 @@ pub enum PivotSide {
 pub enum CancelPreview {
     /// Make amends at once.
     Compensate,
-    /// First wait for the answer of a step that is with the workers, then make amends, or go forward if it was the pivot and succeeds.
+    /// First wait for the answer of a step that is with the workers, or for the ends of its children, of which those at work are cancelled and
+    /// no more are started; then make amends, or go forward if it was the pivot and succeeds.
     AwaitStep {
         /// Which.
         step: String,
@@ -231,7 +239,7 @@ pub enum CancelPreview {
         /// Whether it would start at once.
         now: bool,
     },
-    /// Nothing: amends are being made or have been made.
+    /// Nothing: it has been cancelled already, or amends are being made or have been made.
     Already,
     /// Nothing: it would be refused.
     Refused {
@@ -250,6 +258,10 @@ pub struct UndoPreview {
     pub call: Option<ContractName>,
     /// What would be done with it.
     pub action: UndoAction,
+    /// When, from one: those with the same number are undone at the same time, each branch of a `parallel` backwards without waiting for
+    /// the others. Zero when whoever answers does not say.
+    #[serde(default)]
+    pub order: u32,
     /// Whether that depends on how the step ends: it is with the workers, or in doubt.
     pub if_it_happened: bool,
     /// The undo's input: that of the step.

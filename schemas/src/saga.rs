@@ -116,6 +116,14 @@ pub enum Cancellation {
         /// The saga that cancels.
         forward_saga_id: SagaId,
     },
+    /// The pivot is with a worker, or nobody knows whether it happened. If it did not happen, this saga compensates; if it did, the definition's
+    /// forward cancellation carries it out, or, when it names none, the cancel comes to nothing. The saga's own view tells later which.
+    Undecided {
+        /// The saga.
+        saga_id: SagaId,
+        /// Its pivot.
+        step: String,
+    },
 }
 
 /// Names a saga.

@@ -41,12 +41,15 @@ pub struct ChildrenDocument {
     /// Came to their ends without having happened.
     #[schema(minimum = 0)]
     pub failed: u32,
+    /// Ended by hand, as they stood: what they have done stands, and a person has to say how they ended; left out when there are none.
+    #[schema(minimum = 0, required = false)]
+    pub in_doubt: Option<u32>,
     /// Completed, and cancelled since.
     #[schema(minimum = 0)]
     pub undone: u32,
     /// Some of those at work; at most 20.
     pub at_work: Vec<ChildDocument>,
-    /// The first that failed; at most 20.
+    /// The first that failed or are in doubt; at most 20.
     pub failures: Vec<ChildFailureDocument>,
 }
 

@@ -25,6 +25,10 @@ pub struct OperatedDocument {
     /// The place in the saga's history where it stands, from one.
     #[schema(minimum = 1)]
     pub sequence: u64,
+    /// Of a saga that was terminated: how many of its children are at work or being cancelled. They are sagas of their own and go on. Left out when
+    /// there are none.
+    #[schema(minimum = 0, required = false)]
+    pub children_left: Option<u32>,
 }
 
 /// What operators do with a saga.
@@ -63,7 +67,7 @@ pub struct CompensationPreviewDocument {
     pub pivot: PivotSideDocument,
     /// What a cancel would do now.
     pub cancel: CancelPreviewDocument,
-    /// What would be undone or waived, in this order.
+    /// What would be undone or waived, in this order; those with the same `order` at the same time.
     pub steps: Vec<UndoPreviewDocument>,
     /// What has happened and cannot be undone by this saga.
     pub irreversible: Vec<String>,
@@ -87,8 +91,9 @@ pub enum PivotSideDocument {
 #[derive(ToSchema)]
 #[schema(as = CancelPreview)]
 pub struct CancelPreviewDocument {
-    /// `compensate`: make amends at once. `await_step`: first wait for a step that is with the workers. `settle_doubt`: first find out
-    /// whether a step happened. `forward`: start the saga that cancels this one. `already`: amends are or have been made.
+    /// `compensate`: make amends at once. `await_step`: first wait for a step that is with the workers, or whose children are at work: those are
+    /// cancelled and no more are started. `settle_doubt`: first find out whether a step happened. `forward`: start the saga that cancels this
+    /// one. `already`: it has been cancelled already, or amends are or have been made.
     /// `refused`: with `code`.
     pub effect: CancelEffectDocument,
     /// With `await_step` and `settle_doubt`: which step.
@@ -140,6 +145,10 @@ pub struct UndoPreviewDocument {
     pub call: Option<String>,
     /// What would be done with it.
     pub action: UndoActionDocument,
+    /// When, from one: those with the same number are undone at the same time, each branch of a `parallel` backwards without waiting for the
+    /// others.
+    #[schema(minimum = 1)]
+    pub order: u32,
     /// Whether that depends on how the step ends: it is with the workers, or in doubt.
     pub if_it_happened: bool,
     /// The undo's input: that of the step.

@@ -244,7 +244,8 @@ pub async fn skip_saga(
     operate(&api, saga_id, &key, CancelRequest { reason, by }, OperatorAct::Skip { step }).await
 }
 
-/// Say how a step in doubt, a stuck one, or a stuck undo really ended. Needs a reason.
+/// Say how a step in doubt, a stuck one, or a stuck undo really ended. Of a step whose children were terminated it says how those ended; with
+/// `for_each` the step counts them itself and takes neither `outcome` nor `output`. Needs a reason.
 #[utoipa::path(post, path = "/v1/sagas/{saga_id}/resolve", tag = "sagas",
     params(("saga_id" = Uuid, Path, description = "Which"), IdempotencyKeyHeader),
     request_body = ResolveRequest,
@@ -276,7 +277,8 @@ pub async fn resolve_saga(
     operate(&api, saga_id, &key, CancelRequest { reason, by }, OperatorAct::Resolve { step, resolution }).await
 }
 
-/// End a saga as it stands, without amends. Needs `force` and a reason.
+/// End a saga as it stands, without amends. Its children are sagas of their own and go on: `children_left` says how many; cancel or terminate
+/// them one by one, or all together by an operation. A saga that waits for this one's end is told, and its step is in doubt. Needs `force` and a reason.
 #[utoipa::path(post, path = "/v1/sagas/{saga_id}/terminate", tag = "sagas",
     params(("saga_id" = Uuid, Path, description = "Which"), IdempotencyKeyHeader),
     request_body = Option<TerminateRequest>,

@@ -66,10 +66,11 @@ pub struct AcceptedCancellation {
     /// The registration.
     #[schema(value_type = Uuid)]
     pub registration_id: RegistrationId,
-    /// The saga to watch: the registration's own, which makes amends, or after the payment the one that cancels forward.
+    /// The saga to watch: the registration's own, which makes amends, or after the payment the one that cancels forward. While the payment is
+    /// under way it is the registration's own, too: it makes amends, or is `cancelled_by` the one that cancels forward.
     #[schema(value_type = Uuid)]
     pub saga_id: amends_schemas::ids::SagaId,
-    /// `compensating` or `forward`.
+    /// `compensating`, `forward`, or, while the payment is under way, `undecided`: one of the two, once that is known.
     #[schema(example = "forward")]
     pub effect: &'static str,
 }
@@ -248,7 +249,7 @@ pub async fn get_availability(State(api): State<Api>, PathOf(event_id): PathOf<E
 }
 
 /// Cancel a registration. Before the payment its saga makes amends; afterwards a saga of its own frees the seat, credits
-/// the invoice and gives the money back. Asking twice is one cancellation.
+/// the invoice and gives the money back; while the payment is under way it is `undecided` which. Asking twice is one cancellation.
 #[utoipa::path(post, path = "/v1/registrations/{registration_id}/cancel", tag = "registrations",
     params(("registration_id" = Uuid, Path, description = "Which")), request_body = Option<CancelRequest>,
     responses(
@@ -274,6 +275,7 @@ pub async fn cancel_registration(
     let (saga_id, effect) = match cancellation {
         Cancellation::Compensating { saga_id } => (saga_id, "compensating"),
         Cancellation::Forward { forward_saga_id, .. } => (forward_saga_id, "forward"),
+        Cancellation::Undecided { saga_id, .. } => (saga_id, "undecided"),
     };
     let accepted = AcceptedCancellation { registration_id, saga_id, effect };
     located(StatusCode::ACCEPTED, &format!("/v1/sagas/{saga_id}"), accepted)

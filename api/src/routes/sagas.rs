@@ -78,7 +78,9 @@ pub struct CancelledSaga {
     /// The saga that was to be cancelled.
     #[schema(value_type = Uuid)]
     pub saga_id: SagaId,
-    /// `compensating`: it makes amends. `forward`: the money has moved, another saga cancels.
+    /// `compensating`: it makes amends. `forward`: the point of no return is passed, another saga cancels. `undecided`: the point of no return is
+    /// with a worker; if it did not happen amends are made, if it did another saga cancels, or, where the definition names none, the cancel
+    /// comes to nothing. The saga itself tells later: it is `compensating`, or `cancelled_by` another.
     #[schema(example = "compensating")]
     pub effect: &'static str,
     /// The saga that cancels, if it is another.
@@ -214,16 +216,16 @@ pub async fn get_saga_history(
     ok(WirePage { items, next_cursor })
 }
 
-/// Cancel a saga. Before its pivot it makes amends; afterwards its definition's cancellation saga is started. Asking twice
-/// is one cancellation, whoever asks: it is idempotent by itself, and answered as the first time. An `Idempotency-Key` is not needed and not
-/// looked at; the first request's `reason` and `by` stand in the history.
+/// Cancel a saga. Before its pivot it makes amends; afterwards its definition's cancellation saga is started; while the pivot is with a worker it
+/// is `undecided` which. Asking twice is one cancellation, whoever asks: it is idempotent by itself, and answered as the first time. An
+/// `Idempotency-Key` is not needed and not looked at; the first request's `reason` and `by` stand in the history.
 #[utoipa::path(post, path = "/v1/sagas/{saga_id}/cancel", tag = "sagas",
     params(("saga_id" = Uuid, Path, description = "Which")), request_body = Option<CancelRequest>,
     responses(
         (status = 202, description = "Accepted", body = CancelledSaga, headers(("Location" = String))),
         (status = 404, description = "`saga_not_found`", body = ProblemDocument,
             content_type = "application/problem+json"),
-        (status = 409, description = "`past_pivot`: it only goes forward now, and its definition says no way to cancel; `illegal_here`: an operator has ended it as it stood", body = ProblemDocument,
+        (status = 409, description = "`past_pivot`: it only goes forward now or is completed, and its definition names no saga that cancels it; `illegal_here`: an operator has ended it as it stood", body = ProblemDocument,
             content_type = "application/problem+json"),
     ))]
 pub async fn cancel_saga(
@@ -240,6 +242,9 @@ pub async fn cancel_saga(
         }
         Cancellation::Forward { saga_id, forward_saga_id } => {
             (CancelledSaga { saga_id, effect: "forward", forward_saga_id: Some(forward_saga_id) }, forward_saga_id)
+        }
+        Cancellation::Undecided { saga_id, .. } => {
+            (CancelledSaga { saga_id, effect: "undecided", forward_saga_id: None }, saga_id)
         }
     };
     located(StatusCode::ACCEPTED, &format!("/v1/sagas/{watch}"), answer)

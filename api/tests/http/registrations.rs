@@ -235,9 +235,12 @@ async fn cancelling_leads_to_the_saga_to_watch_every_time() {
         let orchestrator = stage.orchestrator().await;
         let running = put(&orchestrator, SagaStatus::Running, None);
         let done = put(&orchestrator, SagaStatus::Completed, None);
-        for (id, saga_id, effect) in
-            [(running, running.saga(), "compensating"), (done, done.saga().forward_cancellation(), "forward")]
-        {
+        let paying = put(&orchestrator, SagaStatus::Stuck, None);
+        for (id, saga_id, effect) in [
+            (running, running.saga(), "compensating"),
+            (paying, paying.saga(), "undecided"),
+            (done, done.saga().forward_cancellation(), "forward"),
+        ] {
             for body in [None, Some(json!({"reason": "ill"})), Some(json!({}))] {
                 let reply = stage.call("POST", &format!("/v1/registrations/{id}/cancel"), body).await;
                 assert_eq!((reply.status, reply.body["effect"].as_str()), (202, Some(effect)), "{reply:?}");

@@ -101,6 +101,7 @@ async fn cancelling_tells_which_way_it_goes() {
         for (definition, status, code, effect) in [
             ("a", SagaStatus::Running, 202, "compensating"),
             ("a", SagaStatus::Compensated, 202, "compensating"),
+            ("a", SagaStatus::Stuck, 202, "undecided"),
             ("a", SagaStatus::Completed, 202, "forward"),
             ("one-way", SagaStatus::Completed, 409, "past_pivot"),
         ] {

@@ -231,10 +231,11 @@ impl Orchestrator {
                     SagaStatus::Completed => json!({
                         "effect": "forward", "saga_id": saga_id, "forward_saga_id": saga_id.forward_cancellation(),
                     }),
+                    // Its point of no return is in doubt.
+                    SagaStatus::Stuck => json!({"effect": "undecided", "saga_id": saga_id, "step": "pay"}),
                     SagaStatus::Running
                     | SagaStatus::Compensating
                     | SagaStatus::Compensated
-                    | SagaStatus::Stuck
                     | SagaStatus::Terminated => {
                         json!({"effect": "compensating", "saga_id": saga_id})
                     }
@@ -273,6 +274,7 @@ impl Orchestrator {
                     return Err(Problem::conflict("illegal_here", "it is at its end"));
                 }
                 let operated = Operated {
+                    children_left: 0,
                     saga_id: request.saga_id,
                     operation_id: request.operation_id,
                     verb: request.act.verb(),
@@ -295,6 +297,7 @@ impl Orchestrator {
                         step: "reserve".to_owned(),
                         call: Some("registration.reserve@1".parse().expect("a contract's name")),
                         action: UndoAction::Undo,
+                        order: 1,
                         if_it_happened: false,
                         input: json!({"a": 1}),
                         output: Some(json!({})),

@@ -45,6 +45,9 @@ pub async fn run(args: &SagaArgs) -> anyhow::Result<()> {
             let answer: Value = client.post(&format!("/v1/sagas/{saga_id}/cancel"), &body).await?;
             match answer.get("forward_saga_id").and_then(Value::as_str) {
                 Some(forward) => println!("past its point of no return: saga {forward} cancels it going forward"),
+                None if answer["effect"] == "undecided" => println!(
+                    "saga {saga_id} is at its point of no return: if that did not happen it makes amends, if it did it is cancelled going forward where its definition can; show it to see which"
+                ),
                 None => println!("saga {saga_id} makes amends"),
             }
         }

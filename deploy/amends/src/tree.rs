@@ -93,6 +93,7 @@ fn children_line(children: &ChildrenView) -> String {
         ("running", children.running),
         ("completed", children.completed),
         ("failed", children.failed),
+        ("in doubt", children.in_doubt),
         ("undone", children.undone),
     ];
     for (word, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
@@ -151,8 +152,12 @@ pub fn counts(counts: &SagaCounts) -> String {
 /// What an operator's act did, on one line.
 pub fn operated_line(operated: &Operated) -> String {
     let step = operated.step.as_deref().map(|step| format!(" {step} of")).unwrap_or_default();
+    let left = match operated.children_left {
+        0 => String::new(),
+        left => format!("; {left} of its children are at work still and go on"),
+    };
     format!(
-        "{}{step} saga {}: done at {}, fact {} of its history",
+        "{}{step} saga {}: done at {}, fact {} of its history{left}",
         operated.verb.as_str(),
         operated.saga_id,
         time(operated.at),
@@ -185,7 +190,7 @@ pub fn preview(preview: &CompensationPreview) -> String {
             UndoAction::Waive => "leave",
             UndoAction::None => "cannot undo",
         };
-        let _ = write!(text, "↩ {action} {}", step.step);
+        let _ = write!(text, "↩ {} {action} {}", step.order, step.step);
         if step.if_it_happened {
             text.push_str(", if it happened");
         }

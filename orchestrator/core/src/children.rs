@@ -7,7 +7,8 @@ use amends_schemas::family::CHILDREN_SHOWN_MAX;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The children of one step. Each is at one place: not started (`next` and beyond, or `again`), at work, completed, failed or undone.
+/// The children of one step. Each is at one place: not started (`next` and beyond, or `again`), at work, completed, failed, in doubt or
+/// undone.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChildrenState {
@@ -23,6 +24,9 @@ pub struct ChildrenState {
     pub failed: Ranges,
     /// The first that failed, with why; at most [`CHILDREN_SHOWN_MAX`].
     pub failures: BTreeMap<u32, StepError>,
+    /// Ended by hand, as they stood: what they have done stands, and nobody knows what that is until a person says so.
+    #[serde(skip_serializing_if = "Ranges::is_empty")]
+    pub in_doubt: Ranges,
     /// Came to their ends without having happened or were undone, and are to be started anew.
     pub again: Ranges,
     /// Whether no more are started.
@@ -95,9 +99,14 @@ impl ChildrenState {
         }
     }
 
-    pub(crate) fn ended(&mut self, child: u32, error: Option<&StepError>) {
+    pub(crate) fn ended(&mut self, child: u32, error: Option<&StepError>, in_doubt: bool) {
         self.running.remove(&child);
+        self.in_doubt.remove(child);
         match error {
+            Some(_) if in_doubt => {
+                self.undone.remove(child);
+                self.in_doubt.insert(child);
+            }
             // Word that it has been cancelled since may come first.
             None if self.undone.contains(child) => {}
             None => self.completed.insert(child),
@@ -257,7 +266,7 @@ mod tests {
         let rounds = |children: &ChildrenState| (0..4).map(|child| children.round(child)).collect::<Vec<_>>();
         children.dispatched(&[0, 1, 2, 3]);
         for (child, error) in [(0, None), (1, Some(&error)), (2, None), (3, Some(&error))] {
-            children.ended(child, error);
+            children.ended(child, error, false);
         }
         children.renew_failed();
         assert_eq!(
@@ -265,8 +274,8 @@ mod tests {
             (vec![1], vec![1, 3], vec![0, 1, 0, 1])
         );
         children.dispatched(&[1, 3]);
-        children.ended(1, None);
-        children.ended(3, Some(&error));
+        children.ended(1, None, false);
+        children.ended(3, Some(&error), false);
         assert!(children.all_ended());
         children.renew_failed();
         assert!(!children.all_ended());
@@ -280,7 +289,7 @@ mod tests {
             let next = children.to_start(10);
             children.dispatched(&next);
             let ended: Vec<u32> = children.running.iter().copied().collect();
-            ended.into_iter().for_each(|child| children.ended(child, None));
+            ended.into_iter().for_each(|child| children.ended(child, None, false));
         }
         assert_eq!((children.completed.count(), children.completed.ranges.len()), (100_000, 1));
         assert_eq!(children.to_undo(3), [99_999, 99_998, 99_997]);

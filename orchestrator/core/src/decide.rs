@@ -30,12 +30,13 @@ mod waits;
 
 pub use cancel::FORWARD_RETRY_MAX;
 pub(crate) use cancel::cancels_backward;
-pub(crate) use children::child_id;
 pub use children::{child_cancel, child_ended, child_request};
+pub(crate) use children::{child_id, ended_by_hand};
 pub use command::command_of;
 pub use doubt::DOUBT_ATTEMPTS_MAX;
 pub use reply::RETRY_AFTER_MAX;
 pub use timers::next_wakeup;
 pub(crate) use turn::timeout_of;
 pub use turn::{Start, decide, resume, start};
+pub(crate) use turning_back::stages;
 pub use types::{Decision, Effect, Input};

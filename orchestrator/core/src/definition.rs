@@ -1,6 +1,8 @@
 //! A saga definition, read and checked: the domain twin of the YAML document.
 
-use std::collections::BTreeMap;
+mod library;
+mod retry;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,11 @@ use amends_schemas::contract::{Contract, ContractName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::library::DefinitionLibrary;
+pub use self::retry::{
+    DEFAULT_ATTEMPTS, DEFAULT_ATTEMPTS_LASTING, DEFAULT_BACKOFF, DEFAULT_FACTOR, DEFAULT_JITTER, DEFAULT_MAX_BACKOFF,
+    DEFAULT_TIMEOUT, RetryPolicy,
+};
 use crate::mapping::Mapping;
 
 /// Names a definition for ever: its content hash is pinned into each saga that runs it.
@@ -319,59 +326,6 @@ pub enum Compensate {
     None,
 }
 
-/// How often and how fast something is tried again.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RetryPolicy {
-    /// Tries in all, the first included; at least one.
-    pub attempts: u32,
-    /// Before the second try.
-    pub backoff: Duration,
-    /// Each wait is this much longer than the last.
-    pub factor: f64,
-    /// No wait is longer.
-    pub max_backoff: Duration,
-    /// Up to this share of a wait is taken off at random, so that many sagas do not come back at once; 0 to 1.
-    pub jitter: f64,
-    /// Only these error codes are tried again; empty means every error the worker calls retriable.
-    pub only: Vec<String>,
-}
-
-/// How long one attempt may take when the definition does not say.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Tries when the definition does not say: of a step before or at the pivot, where giving up makes amends.
-pub const DEFAULT_ATTEMPTS: u32 = 10;
-
-/// Tries when the definition does not say: of an undo, or of a step after the pivot, where giving up needs a person. With
-/// the default backoff this is the better part of an hour.
-pub const DEFAULT_ATTEMPTS_LASTING: u32 = 100;
-
-/// The wait before the second try when the definition does not say.
-pub const DEFAULT_BACKOFF: Duration = Duration::from_millis(200);
-
-/// How much longer each wait is than the last when the definition does not say.
-pub const DEFAULT_FACTOR: f64 = 2.0;
-
-/// The longest wait when the definition does not say.
-pub const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(30);
-
-/// The share of a wait taken off at random when the definition does not say.
-pub const DEFAULT_JITTER: f64 = 0.2;
-
-impl RetryPolicy {
-    /// What holds where the definition says nothing.
-    pub const fn with_attempts(attempts: u32) -> Self {
-        Self {
-            attempts,
-            backoff: DEFAULT_BACKOFF,
-            factor: DEFAULT_FACTOR,
-            max_backoff: DEFAULT_MAX_BACKOFF,
-            jitter: DEFAULT_JITTER,
-            only: Vec::new(),
-        }
-    }
-}
-
 /// What happens when an attempt's end is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -421,68 +375,5 @@ impl Node {
             Node::Step(index) => *index == step,
             Node::Parallel(branches) => branches.iter().flatten().any(|node| node.holds(step)),
         }
-    }
-}
-
-/// The definitions known to a process, every version of each.
-#[derive(Debug, Clone, Default)]
-pub struct DefinitionLibrary {
-    by_name: BTreeMap<String, BTreeMap<u32, Arc<Definition>>>,
-    /// Those that are there as documents but cannot be run here, and what they lack, in words.
-    lacking: BTreeMap<String, BTreeMap<u32, Arc<str>>>,
-}
-
-impl DefinitionLibrary {
-    /// Adds one. Adding the same content again changes nothing.
-    ///
-    /// # Errors
-    /// The definition already known under this name and version, when its content differs.
-    pub fn add(&mut self, definition: Definition) -> Result<Arc<Definition>, Arc<Definition>> {
-        let versions = self.by_name.entry(definition.reference.name.to_string()).or_default();
-        if let Some(known) = versions.get(&definition.reference.version) {
-            return if known.reference.hash == definition.reference.hash {
-                Ok(Arc::clone(known))
-            } else {
-                Err(Arc::clone(known))
-            };
-        }
-        let definition = Arc::new(definition);
-        versions.insert(definition.reference.version, Arc::clone(&definition));
-        Ok(definition)
-    }
-
-    /// One version, or the newest.
-    pub fn find(&self, name: &str, version: Option<u32>) -> Option<&Arc<Definition>> {
-        let versions = self.by_name.get(name)?;
-        match version {
-            Some(version) => versions.get(&version),
-            None => versions.last_key_value().map(|(_, definition)| definition),
-        }
-    }
-
-    /// The very definition a saga was started on; `None` when this binary lacks it or has other content.
-    pub fn resolve(&self, reference: &DefinitionRef) -> Option<&Arc<Definition>> {
-        self.find(&reference.name, Some(reference.version)).filter(|found| found.reference.hash == reference.hash)
-    }
-
-    /// All, by name and version.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Definition>> {
-        self.by_name.values().flat_map(BTreeMap::values)
-    }
-
-    /// Notes one that cannot be run here, and what it lacks, as a clause: `contract a.b@1 is missing`.
-    pub fn note_lacking(&mut self, name: &str, version: u32, lacks: &str) {
-        self.lacking.entry(name.to_owned()).or_default().insert(version, lacks.into());
-    }
-
-    /// What one version, or the newest that there is a document of, lacks; `None` when it can be run or there is none.
-    pub fn lacks(&self, name: &str, version: Option<u32>) -> Option<&str> {
-        let versions = self.lacking.get(name)?;
-        let Some(version) = version else {
-            let (newest, lacks) = versions.last_key_value()?;
-            let runs = self.find(name, None).map(|definition| definition.reference.version);
-            return (runs < Some(*newest)).then_some(lacks);
-        };
-        versions.get(&version).map(|lacks| &**lacks)
     }
 }

@@ -147,6 +147,9 @@ pub enum Fact {
         /// Whether it was not even taken on.
         #[serde(default, skip_serializing_if = "is_false")]
         refused: bool,
+        /// Whether nobody knows what it has done: an operator ended it as it stood.
+        #[serde(default, skip_serializing_if = "is_false")]
+        in_doubt: bool,
     },
     /// No more children are started.
     ChildrenHalted {
@@ -247,6 +250,13 @@ pub enum Fact {
         /// The saga that makes amends by this.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<ParentLink>,
+    },
+    /// Somebody asked to cancel again after the forward cancellation had been refused: it is tried once more, with what was asked first.
+    CancelRequestedAgain {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
     },
     /// A request to cancel that was there already serves another saga's amends, too.
     CancellationAdopted {

@@ -1,20 +1,20 @@
 //! Applies one fact to a saga.
 
+mod step;
+
 use std::collections::BTreeMap;
 
-use amends_schemas::command::Operation;
 use amends_schemas::ids::SagaId;
 use amends_schemas::operate::OperatorVerb;
 use amends_schemas::saga::SagaStatus;
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::children::ChildrenState;
+use self::step::evolve_step;
 use crate::definition::Definition;
 use crate::event::{Act, Event, Fact};
 use crate::state::{
-    Attempts, ByHand, CancelRequest, DoneByHand, ForwardCancellation, ForwardStage, Parent, Pause, Phase, SagaState,
-    Signal, StepState,
+    ByHand, CancelRequest, DoneByHand, ForwardCancellation, ForwardStage, Parent, Pause, Phase, SagaState, Signal,
+    StepState,
 };
 
 /// The saga that begins with `event`, which must be its `SagaStarted`; `None` for any other.
@@ -62,7 +62,7 @@ pub fn evolve(state: &mut SagaState, event: &Event) {
     state.updated_at = event.at;
     state.event_count = state.event_count.saturating_add(1);
     match &event.fact {
-        Fact::SagaStarted { .. } => {}
+        Fact::SagaStarted { .. } | Fact::CancelRequestedAgain { .. } => {}
         Fact::StepSkipped { step }
         | Fact::StepQueued { step, .. }
         | Fact::WaitStarted { step, .. }
@@ -189,153 +189,6 @@ fn end_pause(state: &mut SagaState) {
     state.by_hand.pause = None;
 }
 
-fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
-    let Some(step) = state.steps.get_mut(index) else { return };
-    match &event.fact {
-        Fact::StepQueued { operation, .. } => {
-            step.phase = Phase::Queued { operation: *operation, in_doubt: step.phase.in_doubt() };
-        }
-        Fact::WaitStarted { until, .. } => {
-            step.started_at.get_or_insert(event.at);
-            step.phase = Phase::Waiting { until: *until };
-        }
-        Fact::ChildrenStarted { total, .. } => {
-            step.started_at.get_or_insert(event.at);
-            step.children = Some(Box::new(ChildrenState::new(*total)));
-            step.phase = Phase::Children { operation: Operation::Do };
-        }
-        Fact::ChildrenDispatched { operation, children, .. } => {
-            if let Some(state) = &mut step.children {
-                match operation {
-                    Operation::Do | Operation::Probe => state.dispatched(children),
-                    Operation::Undo => state.undoing.extend(children),
-                }
-            }
-            step.phase = Phase::Children { operation: *operation };
-        }
-        Fact::ChildEnded { child, operation, output, error, refused, .. } => {
-            if let Some(state) = &mut step.children {
-                match operation {
-                    Operation::Do | Operation::Probe => {
-                        state.ended(*child, error.as_ref());
-                        state.output.clone_from(output);
-                    }
-                    Operation::Undo => state.undo_ended(*child, error.as_ref(), *refused),
-                }
-            }
-        }
-        Fact::ChildrenHalted { cancelled, .. } => {
-            if let Some(state) = &mut step.children {
-                state.halted = true;
-                state.cancelled |= *cancelled;
-            }
-        }
-        Fact::StepInterrupted { error, .. } => {
-            step.error = Some(error.clone());
-            end(step, Phase::Interrupted, event.at);
-            if !state.succeeded.contains(&index) {
-                state.succeeded.push(index);
-            }
-        }
-        Fact::StepSkipped { .. } => step.phase = Phase::Skipped,
-        Fact::StepDispatched { operation, attempt, timeout_at, .. } => {
-            let in_doubt = step.phase.in_doubt();
-            step.attempts.set(*operation, *attempt);
-            step.started_at.get_or_insert(event.at);
-            step.phase = Phase::InFlight { operation: *operation, timeout_at: *timeout_at, in_doubt };
-        }
-        Fact::StepSucceeded { outcome, output, pivot, .. } => {
-            step.outcome = outcome.clone();
-            step.output = something(output);
-            step.error = None;
-            end(step, Phase::Succeeded, event.at);
-            if !state.succeeded.contains(&index) {
-                state.succeeded.push(index);
-            }
-            state.pivot_passed |= *pivot;
-        }
-        Fact::StepFailed { error, .. } => {
-            step.error = Some(error.clone());
-            end(step, Phase::Failed, event.at);
-        }
-        Fact::StepInDoubt { operation, error, .. } => {
-            step.error = Some(error.clone());
-            step.phase = Phase::BackingOff { operation: *operation, until: event.at, in_doubt: true };
-        }
-        Fact::RetryScheduled { operation, until, error, in_doubt, .. } => {
-            if error.is_some() {
-                step.error.clone_from(error);
-            }
-            if *operation == Operation::Do && !in_doubt {
-                step.retries = step.retries.saturating_add(1);
-            }
-            step.phase = Phase::BackingOff { operation: *operation, until: *until, in_doubt: *in_doubt };
-        }
-        Fact::StepUndone { .. } => {
-            step.error = None;
-            end(step, Phase::Undone, event.at);
-        }
-        Fact::CompensationWaived { .. } => step.phase = Phase::Waived,
-        Fact::StepStuck { operation, error, in_doubt, .. } => {
-            step.error = Some(error.clone());
-            step.phase = Phase::Stuck { operation: *operation, in_doubt: *in_doubt };
-        }
-        Fact::RetryOrdered { operation, in_doubt, anew, .. } => {
-            step.retries = 0;
-            step.renewed = step.attempts;
-            if *anew {
-                other_key(step);
-            }
-            match (&mut step.children, operation) {
-                (None, _) => {
-                    step.phase = Phase::BackingOff { operation: *operation, until: event.at, in_doubt: *in_doubt };
-                }
-                (Some(children), Operation::Do | Operation::Probe) => {
-                    children.renew_failed();
-                    step.phase = Phase::Children { operation: Operation::Do };
-                }
-                (Some(children), Operation::Undo) => {
-                    children.renew_unable();
-                    step.phase = Phase::Children { operation: Operation::Undo };
-                }
-            }
-        }
-        Fact::InputEdited { input, .. } => {
-            step.input = Some(input.clone());
-            // A worker that has seen the key has seen it with the other input.
-            other_key(step);
-        }
-        Fact::StepPassedOver { operation, .. } => {
-            let phase = match operation {
-                Operation::Do | Operation::Probe => Phase::Skipped,
-                Operation::Undo => Phase::Waived,
-            };
-            end(step, phase, event.at);
-        }
-        Fact::SagaStarted { .. }
-        | Fact::SagaPaused { .. }
-        | Fact::SagaResumed { .. }
-        | Fact::StepResolved { .. }
-        | Fact::SagaTerminated { .. }
-        | Fact::CancelRequested { .. }
-        | Fact::CancellationTurnedForward { .. }
-        | Fact::DeadlinePassed {}
-        | Fact::CompensationStarted { .. }
-        | Fact::ForwardCancellationDispatched { .. }
-        | Fact::ForwardCancellationStarted { .. }
-        | Fact::ForwardCancellationRefused { .. }
-        | Fact::SagaCompleted { .. }
-        | Fact::SagaCompensated { .. }
-        | Fact::StartTimeReached {}
-        | Fact::SignalReceived { .. }
-        | Fact::CancellationAdopted { .. }
-        | Fact::ParentTold {}
-        | Fact::RewindOrdered { .. }
-        | Fact::Rewound { .. } => {}
-    }
-    state.status = moving_status(state);
-}
-
 /// Null is nothing, as it is once a checkpoint has been written and read again.
 fn something(output: &Value) -> Option<Value> {
     Some(output.clone()).filter(|output| !output.is_null())
@@ -357,14 +210,6 @@ fn moving_status(state: &SagaState) -> SagaStatus {
     }
 }
 
-/// The next attempt has another idempotency key than the last; what is answered to earlier ones says nothing about it.
-fn other_key(step: &mut StepState) {
-    if step.attempts != step.earlier {
-        step.round = step.round.saturating_add(1);
-        step.earlier = step.attempts;
-    }
-}
-
 /// These steps are as if their turn had never come, but for their rounds and what was counted.
 fn rewind(state: &mut SagaState, steps: &[usize]) {
     for &index in steps {
@@ -383,11 +228,6 @@ fn rewind(state: &mut SagaState, steps: &[usize]) {
     state.status = moving_status(state);
 }
 
-fn end(step: &mut StepState, phase: Phase, at: DateTime<Utc>) {
-    step.phase = phase;
-    step.ended_at = Some(at);
-}
-
 const fn waiting(saga_id: SagaId) -> ForwardCancellation {
     ForwardCancellation { saga_id, stage: ForwardStage::Waiting }
 }
@@ -397,36 +237,5 @@ fn set_stage(state: &mut SagaState, saga_id: SagaId, stage: ForwardStage) {
         && forward.saga_id == saga_id
     {
         forward.stage = stage;
-    }
-}
-
-impl Attempts {
-    const fn set(&mut self, operation: Operation, attempt: u32) {
-        match operation {
-            Operation::Do => self.r#do = attempt,
-            Operation::Undo => self.undo = attempt,
-            Operation::Probe => self.probe = attempt,
-        }
-    }
-}
-
-impl Phase {
-    /// Whether it is unknown whether the `do` happened. A step that was never tried, or whose end is known, is not.
-    pub const fn in_doubt(&self) -> bool {
-        match self {
-            Phase::InFlight { in_doubt, .. }
-            | Phase::BackingOff { in_doubt, .. }
-            | Phase::Queued { in_doubt, .. }
-            | Phase::Stuck { in_doubt, .. } => *in_doubt,
-            Phase::Pending
-            | Phase::Skipped
-            | Phase::Waiting { .. }
-            | Phase::Children { .. }
-            | Phase::Interrupted
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Undone
-            | Phase::Waived => false,
-        }
     }
 }

@@ -30,5 +30,6 @@ pub mod schedule;
 pub mod standing;
 pub mod state;
 pub mod surroundings;
+mod uncertain;
 pub mod validate;
 pub mod view;

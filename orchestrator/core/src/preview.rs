@@ -1,31 +1,33 @@
 //! What a cancel would do now, without doing it: operators look before they leap.
 
-use amends_schemas::command::Operation;
 use amends_schemas::operate::{CancelPreview, CompensationPreview, PivotSide, UndoAction, UndoPreview};
 use amends_schemas::saga::SagaStatus;
 use chrono::{DateTime, Utc};
 
-use crate::decide::cancels_backward;
+mod summary;
+
+use summary::summary;
+
+use crate::decide::{cancels_backward, stages};
 use crate::definition::{Compensate, Definition, Step, StepKind};
-use crate::state::{CancelRequest, Phase, SagaState, StepState};
+use crate::state::{CancelRequest, ForwardCancellation, ForwardStage, Phase, SagaState, StepState};
+use crate::uncertain::{is_uncertain, uncertain, undecided_pivot};
 
 /// What a cancel at `now` would do.
 pub fn preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>) -> CompensationPreview {
     let cancel = cancel_preview(definition, state, now);
+    let goes_forward = state.pivot_passed || state.status == SagaStatus::Completed;
     let steps = match &cancel {
         CancelPreview::Forward { .. } | CancelPreview::Refused { .. } => Vec::new(),
+        CancelPreview::Already if goes_forward => Vec::new(),
         CancelPreview::Compensate
         | CancelPreview::AwaitStep { .. }
         | CancelPreview::SettleDoubt { .. }
         | CancelPreview::Already => undo_previews(definition, state),
     };
-    let irreversible = irreversible(
-        definition,
-        state,
-        matches!(cancel, CancelPreview::Forward { .. } | CancelPreview::Refused { .. }),
-    );
+    let irreversible = irreversible(definition, state, goes_forward || matches!(cancel, CancelPreview::Refused { .. }));
     let pivot = pivot_side(definition, state);
-    let summary = summary(&cancel, &steps, pivot, state);
+    let summary = summary(&cancel, &steps, definition, state);
     CompensationPreview {
         saga_id: state.saga_id,
         status: state.status,
@@ -38,39 +40,11 @@ pub fn preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>) -
     }
 }
 
-/// The steps that are with the workers or in doubt, whose ends are not known yet; those in doubt first.
-fn uncertain<'a>(definition: &'a Definition, state: &'a SagaState) -> Vec<(usize, &'a Step, &'a Phase)> {
-    let mut open: Vec<_> = state
-        .open_steps()
-        .filter_map(|index| Some((index, definition.steps.get(index)?, &state.steps.get(index)?.phase)))
-        .filter(|(_, _, phase)| match phase {
-            Phase::InFlight { operation: Operation::Undo, in_doubt, .. } => *in_doubt,
-            Phase::InFlight { operation: Operation::Do | Operation::Probe, .. }
-            | Phase::Children { operation: Operation::Do | Operation::Probe } => true,
-            Phase::BackingOff { in_doubt, .. } | Phase::Queued { in_doubt, .. } | Phase::Stuck { in_doubt, .. } => {
-                *in_doubt
-            }
-            Phase::Waiting { .. }
-            | Phase::Children { operation: Operation::Undo }
-            | Phase::Interrupted
-            | Phase::Pending
-            | Phase::Skipped
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Undone
-            | Phase::Waived => false,
-        })
-        .collect();
-    open.sort_by_key(|(_, _, phase)| !phase.in_doubt());
-    open
-}
-
 fn pivot_side(definition: &Definition, state: &SagaState) -> PivotSide {
     if state.pivot_passed {
         return PivotSide::After;
     }
-    let undecided = uncertain(definition, state).iter().any(|(_, step, _)| step.kind == StepKind::Pivot);
-    if undecided && !state.status.is_final() { PivotSide::Undecided } else { PivotSide::Before }
+    if undecided_pivot(definition, state).is_some() { PivotSide::Undecided } else { PivotSide::Before }
 }
 
 fn cancel_preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>) -> CancelPreview {
@@ -81,11 +55,21 @@ fn cancel_preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>
         SagaStatus::Stuck | SagaStatus::Running | SagaStatus::Completed => {}
     }
     if cancels_backward(state) {
+        if state.cancel.is_some() {
+            return CancelPreview::Already;
+        }
         return match uncertain(definition, state).first() {
             None => CancelPreview::Compensate,
             Some((_, step, phase)) if phase.in_doubt() => CancelPreview::SettleDoubt { step: step.name.to_string() },
             Some((_, step, _)) => CancelPreview::AwaitStep { step: step.name.to_string() },
         };
+    }
+    match forward_of(state).map(|forward| &forward.stage) {
+        Some(ForwardStage::Waiting | ForwardStage::Dispatched { .. } | ForwardStage::Started) => {
+            return CancelPreview::Already;
+        }
+        // Whoever asks again after a refusal has it tried again.
+        Some(ForwardStage::Refused { .. }) | None => {}
     }
     let Some(cancel_with) = &definition.cancel_with else {
         return CancelPreview::Refused { code: "past_pivot".to_owned() };
@@ -107,18 +91,17 @@ fn cancel_preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>
     }
 }
 
-/// First the steps whose ends are not known, then what has succeeded, backwards.
+/// What a turn back would come to, as it would come to it.
 fn undo_previews(definition: &Definition, state: &SagaState) -> Vec<UndoPreview> {
-    let open = if state.status.is_final() { Vec::new() } else { uncertain(definition, state) };
-    let mut previews: Vec<UndoPreview> =
-        open.into_iter().map(|(index, step, _)| undo_preview(step, state, index, true)).collect();
-    for &index in state.succeeded.iter().rev() {
-        let Some((step, now)) = definition.steps.get(index).zip(state.steps.get(index)) else { continue };
-        if !matches!(now.phase, Phase::Undone | Phase::Waived) && !is_idle(step, now) {
-            previews.push(undo_preview(step, state, index, false));
-        }
+    if state.status.is_final() {
+        return Vec::new();
     }
-    previews
+    let shown = stages(definition, state).into_iter().filter_map(|(order, index)| {
+        let (step, now) = definition.steps.get(index).zip(state.steps.get(index))?;
+        let if_it_happened = is_uncertain(&now.phase);
+        (if_it_happened || !is_idle(step, now)).then(|| undo_preview(step, state, index, order, if_it_happened))
+    });
+    shown.collect()
 }
 
 /// Whether it has done nothing that could be undone: a wait, or a step of whose children none has completed.
@@ -126,7 +109,7 @@ fn is_idle(step: &Step, now: &StepState) -> bool {
     step.kind == StepKind::Wait || now.children.as_ref().is_some_and(|children| children.completed.is_empty())
 }
 
-fn undo_preview(step: &Step, state: &SagaState, index: usize, if_it_happened: bool) -> UndoPreview {
+fn undo_preview(step: &Step, state: &SagaState, index: usize, order: u32, if_it_happened: bool) -> UndoPreview {
     let (action, reason) = match &step.compensate {
         Compensate::Undo { .. } => (UndoAction::Undo, None),
         Compensate::Cancel => (UndoAction::CancelChildren, None),
@@ -137,6 +120,7 @@ fn undo_preview(step: &Step, state: &SagaState, index: usize, if_it_happened: bo
         step: step.name.to_string(),
         call: step.call().map(|call| call.name.clone()),
         action,
+        order,
         if_it_happened,
         input: input_of(step, state, index),
         output: state.steps.get(index).and_then(|now| now.output.clone()),
@@ -178,39 +162,6 @@ fn irreversible(definition: &Definition, state: &SagaState, everything: bool) ->
     state.succeeded.iter().filter_map(stays).collect()
 }
 
-fn summary(cancel: &CancelPreview, steps: &[UndoPreview], pivot: PivotSide, state: &SagaState) -> String {
-    let undone: Vec<String> = steps
-        .iter()
-        .filter(|preview| matches!(preview.action, UndoAction::Undo | UndoAction::CancelChildren))
-        .map(|preview| format!("{}{}", preview.step, if preview.if_it_happened { " (if it happened)" } else { "" }))
-        .collect();
-    let amends = if undone.is_empty() { "undo nothing".to_owned() } else { format!("undo {}", undone.join(", then ")) };
-    let otherwise = if pivot == PivotSide::Undecided {
-        "; if it turns out to have happened, the saga goes forward instead"
-    } else {
-        ""
-    };
-    let resumed = if state.paused { "; nothing of it happens before the saga is resumed" } else { "" };
-    match cancel {
-        CancelPreview::Compensate => format!("a cancel would {amends}{resumed}"),
-        CancelPreview::AwaitStep { step } => {
-            format!("a cancel would wait for the end of `{step}` and then {amends}{otherwise}{resumed}")
-        }
-        CancelPreview::SettleDoubt { step } => {
-            format!("a cancel would first settle whether `{step}` happened and then {amends}{otherwise}{resumed}")
-        }
-        CancelPreview::Forward { definition, now: true, .. } => {
-            format!("past the point of no return: a cancel would start the saga {definition}")
-        }
-        CancelPreview::Forward { definition, now: false, .. } => {
-            format!(
-                "past the point of no return: a cancel would start the saga {definition} once this one is completed"
-            )
-        }
-        CancelPreview::Already if state.status.is_final() => {
-            "amends have been made; a cancel would change nothing".to_owned()
-        }
-        CancelPreview::Already => format!("amends are being made; what is left is to {amends}"),
-        CancelPreview::Refused { code } => format!("a cancel would be refused: {code}"),
-    }
+fn forward_of(state: &SagaState) -> Option<&ForwardCancellation> {
+    state.cancel.as_ref()?.forward.as_ref()
 }

@@ -1,18 +1,20 @@
 //! A saga as people read it.
 
-use amends_schemas::command::{Operation, StepError};
+mod history;
+mod waiting;
+
+pub use history::history_entry;
+pub use waiting::waiting_for;
+
+use amends_schemas::command::Operation;
 use amends_schemas::contract::ContractName;
 use amends_schemas::family::{CHILDREN_SHOWN_MAX, ChildFailure, ChildRef, ChildrenView};
-use amends_schemas::saga::{HistoryEntry, SagaStatus, SagaSummary, SagaView, StepStatus, StepView};
-use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Map, Value};
+use amends_schemas::saga::{SagaStatus, SagaSummary, SagaView, StepStatus, StepView};
 
 use crate::children::ChildrenState;
-use crate::decide::{child_id, timeout_of};
-use crate::definition::{Action, Definition, OnUnknown};
-use crate::event::{Event, Fact};
-use crate::mapping::rfc3339;
-use crate::state::{ForwardStage, Pause, Phase, SagaState};
+use crate::decide::{child_id, ended_by_hand};
+use crate::definition::{Action, Definition};
+use crate::state::{Phase, SagaState};
 use crate::surroundings::Surroundings;
 
 /// The whole saga.
@@ -125,12 +127,17 @@ fn children_view(definition: &Definition, state: &SagaState, step: usize, childr
     let at_work = children.running.iter().chain(&children.undoing);
     let running = children.running.len().saturating_add(children.undoing.len());
     let failures = children.failures.iter().chain(&children.unable);
+    let in_doubt = children.in_doubt.iter().filter_map(|child| {
+        let saga_id = id(child)?;
+        Some(ChildFailure { child, saga_id, error: ended_by_hand(saga_id) })
+    });
     ChildrenView {
         total: children.total,
         waiting: children.waiting(),
         running: u32::try_from(running).unwrap_or(u32::MAX),
         completed,
         failed,
+        in_doubt: children.in_doubt.count(),
         undone,
         at_work: at_work
             .filter_map(|&child| Some(ChildRef { child, saga_id: id(child)? }))
@@ -138,6 +145,7 @@ fn children_view(definition: &Definition, state: &SagaState, step: usize, childr
             .collect(),
         failures: failures
             .filter_map(|(&child, error)| Some(ChildFailure { child, saga_id: id(child)?, error: error.clone() }))
+            .chain(in_doubt)
             .take(CHILDREN_SHOWN_MAX)
             .collect(),
     }
@@ -149,39 +157,6 @@ const fn underway(operation: Operation, in_doubt: bool, certain: StepStatus) -> 
         (Operation::Probe, _) | (Operation::Do, true) => StepStatus::Unknown,
         (Operation::Do, false) => certain,
     }
-}
-
-/// Why it is not moving, in one true sentence; `None` once it is final and nothing more is to come.
-pub fn waiting_for(definition: &Definition, state: &SagaState, around: &Surroundings) -> Option<String> {
-    if state.status.is_final() {
-        let untold = state.parent.as_ref().filter(|parent| !parent.told);
-        let telling = untold.map(|parent| format!("telling the saga {} of its end", parent.link.saga_id));
-        let forward = if state.status == SagaStatus::Terminated { None } else { forward_sentence(state) };
-        return telling.or(forward);
-    }
-    if let Some(pause) = &state.by_hand.pause {
-        return Some(paused_sentence(pause, state));
-    }
-    if let Some(at) = state.start_at {
-        return Some(format!("its first step begins at {}", rfc3339(at)));
-    }
-    let sentence = open_sentence(definition, state, around).unwrap_or_else(|| match state.status {
-        // Only a state of another definition comes here.
-        SagaStatus::Running | SagaStatus::Compensating | SagaStatus::Stuck => "between two steps".to_owned(),
-        SagaStatus::Completed | SagaStatus::Compensated | SagaStatus::Terminated => "nothing".to_owned(),
-    });
-    let back = state.rewind.and_then(|step| definition.steps.get(step));
-    let sentence = match back {
-        Some(step) => format!("going back to step `{}`: {sentence}", step.name),
-        None => sentence,
-    };
-    let turning = match state.turning_back() {
-        Some(reason) if state.reason.is_none() => {
-            format!("; turns back ({}) as soon as that is settled", reason.as_str())
-        }
-        Some(_) | None => String::new(),
-    };
-    Some(format!("{sentence}{turning}"))
 }
 
 /// The contracts that a saga of this definition may call.
@@ -199,301 +174,4 @@ pub fn contracts_asked<'a>(
         matches!(now.phase, Phase::InFlight { .. } | Phase::BackingOff { .. } | Phase::Queued { .. })
     });
     asked.filter_map(|(step, _)| step.call()).map(|call| &call.name)
-}
-
-/// Branches that are named in one sentence; a longer one would not be read.
-const BRANCHES_SAID_MAX: usize = 3;
-
-/// What the open steps wait for: the stuck ones first, for they need a person.
-fn open_sentence(definition: &Definition, state: &SagaState, around: &Surroundings) -> Option<String> {
-    let mut open: Vec<(bool, String)> = state
-        .open_steps()
-        .filter_map(|index| {
-            let stuck = matches!(state.steps.get(index)?.phase, Phase::Stuck { .. });
-            Some((!stuck, step_sentence(definition, state, index, around)?))
-        })
-        .collect();
-    open.sort_by_key(|(free, _)| *free);
-    let more = open.len().saturating_sub(BRANCHES_SAID_MAX);
-    let said: Vec<String> = open.into_iter().take(BRANCHES_SAID_MAX).map(|(_, sentence)| sentence).collect();
-    if said.is_empty() {
-        return None;
-    }
-    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
-    Some(format!("{}{more}", said.join("; and ")))
-}
-
-fn children_sentence(
-    name: &str,
-    operation: Operation,
-    children: &ChildrenState,
-    state: &SagaState,
-    definition: &Definition,
-    step: usize,
-) -> String {
-    let named = |child: Option<&u32>| {
-        child
-            .and_then(|child| Some((child, child_id(state, definition, step, *child)?)))
-            .map(|(child, saga_id)| format!("child {} of {} (saga {saga_id})", child + 1, children.total))
-    };
-    match operation {
-        Operation::Undo => {
-            let which = named(children.undoing.iter().next()).unwrap_or_else(|| "its children".to_owned());
-            let left = children.completed.count();
-            format!("undoing step `{name}`: cancelling {which}, {left} still to be undone")
-        }
-        Operation::Do | Operation::Probe => {
-            let which = named(children.running.iter().next()).unwrap_or_else(|| "its children".to_owned());
-            let ended = children.completed.count().saturating_add(children.failed.count());
-            let (others, cancelled) = (
-                match children.running.len() {
-                    0 | 1 => String::new(),
-                    running => format!(" and {} more", running - 1),
-                },
-                if children.cancelled { ", which are being cancelled" } else { "" },
-            );
-            format!("step `{name}`: waiting for {which}{others}{cancelled}; {ended} of {} have ended", children.total)
-        }
-    }
-}
-
-fn paused_sentence(pause: &Pause, state: &SagaState) -> String {
-    let who = if pause.by.is_empty() { "somebody" } else { &pause.by };
-    let why = if pause.reason.is_empty() { "no reason was given" } else { &pause.reason };
-    let turning = match state.turning_back() {
-        Some(reason) if state.reason.is_none() => format!("; turns back ({}) once it is resumed", reason.as_str()),
-        Some(_) | None => String::new(),
-    };
-    format!("paused by {who}: {why}{turning}")
-}
-
-fn step_sentence(definition: &Definition, state: &SagaState, index: usize, around: &Surroundings) -> Option<String> {
-    let (step, now) = (definition.steps.get(index)?, state.steps.get(index)?);
-    let name = &step.name;
-    let call = step.call();
-    let attempt = |operation: Operation| now.attempts.of(operation);
-    let unserved = call.and_then(|call| {
-        around.unserved(&call.name).map(|unserved| format!("no worker has served {} {unserved}", call.name))
-    });
-    let sent = |operation: Operation, timeout_at: DateTime<Utc>| {
-        let timeout = TimeDelta::from_std(timeout_of(step, operation)).unwrap_or_default();
-        let at = rfc3339(timeout_at.checked_sub_signed(timeout).unwrap_or(timeout_at));
-        match &unserved {
-            Some(unserved) => format!("{unserved}; sent at {at}"),
-            None => format!("sent to its workers at {at} and not answered yet"),
-        }
-    };
-    let nobody = || unserved.as_ref().map(|unserved| format!("; {unserved}")).unwrap_or_default();
-    Some(match &now.phase {
-        Phase::Pending
-        | Phase::Skipped
-        | Phase::Interrupted
-        | Phase::Succeeded
-        | Phase::Failed
-        | Phase::Undone
-        | Phase::Waived => return None,
-        Phase::Queued { operation, .. } => {
-            let contract = call.map(|call| call.name.to_string()).unwrap_or_default();
-            let what = match operation {
-                Operation::Do => "step",
-                Operation::Undo => "undoing step",
-                Operation::Probe => "probing step",
-            };
-            format!("{what} `{name}`: limited by {contract}, waiting for its turn")
-        }
-        Phase::Waiting { until } => match (&step.action, until) {
-            (Action::Await(awaited), Some(until)) => {
-                format!("step `{name}`: waiting for the signal `{}` until {}", awaited.signal, rfc3339(*until))
-            }
-            (Action::Await(awaited), None) => format!("step `{name}`: waiting for the signal `{}`", awaited.signal),
-            (Action::Call(_) | Action::Sleep(_) | Action::Children(_), until) => {
-                let until = until.map(|until| format!(" until {}", rfc3339(until))).unwrap_or_default();
-                format!("step `{name}`: sleeping{until}")
-            }
-        },
-        Phase::Children { operation } => {
-            let children = now.children.as_deref()?;
-            children_sentence(name, *operation, children, state, definition, index)
-        }
-        Phase::InFlight { operation: Operation::Do, timeout_at, in_doubt: false } => format!(
-            "step `{name}`: {}, attempt {}, times out at {}",
-            sent(Operation::Do, *timeout_at),
-            attempt(Operation::Do),
-            rfc3339(*timeout_at)
-        ),
-        Phase::InFlight { operation: Operation::Do, timeout_at, in_doubt: true } => format!(
-            "in doubt whether `{name}` happened: asked again under the same key (attempt {}), times out at {}{}",
-            attempt(Operation::Do),
-            rfc3339(*timeout_at),
-            nobody()
-        ),
-        Phase::InFlight { operation: Operation::Probe, timeout_at, .. } => format!(
-            "in doubt whether `{name}` happened: probing (attempt {}), times out at {}{}",
-            attempt(Operation::Probe),
-            rfc3339(*timeout_at),
-            nobody()
-        ),
-        Phase::InFlight { operation: Operation::Undo, timeout_at, in_doubt: false } => format!(
-            "undoing step `{name}`: {}, attempt {}, times out at {}",
-            sent(Operation::Undo, *timeout_at),
-            attempt(Operation::Undo),
-            rfc3339(*timeout_at)
-        ),
-        Phase::InFlight { operation: Operation::Undo, timeout_at, in_doubt: true } => format!(
-            "no trace of `{name}`: barring it with its undo, attempt {}, times out at {}{}",
-            attempt(Operation::Undo),
-            rfc3339(*timeout_at),
-            nobody()
-        ),
-        Phase::BackingOff { operation: Operation::Do, until, in_doubt: false } => format!(
-            "step `{name}`: backing off until {}{} (attempt {} of {}){}",
-            rfc3339(*until),
-            after(now.error.as_ref()),
-            // Of the budget: attempts that ended in doubt do not spend it.
-            now.retries.saturating_add(1),
-            call.map_or(0, |call| call.retry.attempts),
-            nobody()
-        ),
-        Phase::BackingOff { operation: Operation::Do, until, in_doubt: true } => {
-            let why = if call.is_some_and(|call| call.on_unknown == OnUnknown::Probe) {
-                "the probe finds no trace of it".to_owned()
-            } else {
-                format!("asking again under the same key{}", after(now.error.as_ref()))
-            };
-            format!(
-                "in doubt whether `{name}` happened: {why}; attempt {} at {}{}",
-                attempt(Operation::Do).saturating_add(1),
-                rfc3339(*until),
-                nobody()
-            )
-        }
-        Phase::BackingOff { operation: Operation::Probe, until, .. } => format!(
-            "in doubt whether `{name}` happened{}: probing at {} (attempt {}){}",
-            after(now.error.as_ref()),
-            rfc3339(*until),
-            attempt(Operation::Probe).saturating_add(1),
-            nobody()
-        ),
-        Phase::BackingOff { operation: Operation::Undo, until, .. } => format!(
-            "undoing step `{name}`: backing off until {}{} (attempt {}){}",
-            rfc3339(*until),
-            after(now.error.as_ref()),
-            attempt(Operation::Undo).saturating_add(1),
-            nobody()
-        ),
-        Phase::Stuck { operation, in_doubt } => {
-            let what = match (operation, in_doubt) {
-                (Operation::Do | Operation::Probe, true) => "nobody knows whether it happened",
-                (Operation::Do | Operation::Probe, false) => "it cannot go on",
-                (Operation::Undo, _) => "its undo cannot be carried out",
-            };
-            format!("stuck: step `{name}` needs a person, {what}: {}", said(now.error.as_ref()))
-        }
-    })
-}
-
-/// Of a completed saga that somebody cancels forward.
-fn forward_sentence(state: &SagaState) -> Option<String> {
-    let forward = state.cancel.as_ref()?.forward.as_ref()?;
-    match &forward.stage {
-        ForwardStage::Dispatched { attempt, timeout_at } => Some(format!(
-            "asking for the saga {} that cancels this one (attempt {attempt}), asked again at {}",
-            forward.saga_id,
-            rfc3339(*timeout_at)
-        )),
-        ForwardStage::Refused { error } => {
-            Some(format!("a person is needed: the saga that cancels this one was refused: {}", said(Some(error))))
-        }
-        ForwardStage::Waiting | ForwardStage::Started => None,
-    }
-}
-
-fn after(error: Option<&StepError>) -> String {
-    error.map(|error| format!(" after {}", said(Some(error)))).unwrap_or_default()
-}
-
-fn said(error: Option<&StepError>) -> String {
-    // A message is a sentence of its own; here it is part of one.
-    error.map_or_else(
-        || "no error was given".to_owned(),
-        |error| format!("{}: {}", error.code, error.message.trim_end_matches('.')),
-    )
-}
-
-/// One fact for people; `sequence` is its place in the saga's history, from one.
-pub fn history_entry(definition: &Definition, sequence: u64, event: &Event) -> HistoryEntry {
-    // A fact is written `{"step_succeeded": {…}}`: the name people read is the one that is journaled.
-    let written = serde_json::to_value(&event.fact).unwrap_or_default();
-    let (name, mut data) = match written {
-        Value::Object(fact) => fact.into_iter().next().unwrap_or_default(),
-        Value::String(name) => (name, Value::Null),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => Default::default(),
-    };
-    if let Some(data) = data.as_object_mut() {
-        data.remove("step");
-        // Who and why stand beside the rest; what tells a repeat is of no use to people.
-        if let Some(Value::Object(mut act)) = data.remove("act") {
-            act.remove("fingerprint");
-            data.append(&mut act);
-        }
-        // Steps have names.
-        if let Fact::Rewound { steps } = &event.fact {
-            let names = steps.iter().filter_map(|step| definition.steps.get(*step)).map(|step| step.name.to_string());
-            data.insert("steps".to_owned(), names.collect());
-        }
-    }
-    HistoryEntry {
-        sequence,
-        at: event.at,
-        event: name,
-        step: event.fact.step().and_then(|step| definition.steps.get(step)).map(|step| step.name.to_string()),
-        data: if data.is_null() { Value::Object(Map::new()) } else { data },
-    }
-}
-
-impl Fact {
-    /// The index of the step it is about.
-    pub const fn step(&self) -> Option<usize> {
-        match self {
-            Fact::StepSkipped { step }
-            | Fact::StepQueued { step, .. }
-            | Fact::WaitStarted { step, .. }
-            | Fact::ChildrenStarted { step, .. }
-            | Fact::ChildrenDispatched { step, .. }
-            | Fact::ChildEnded { step, .. }
-            | Fact::ChildrenHalted { step, .. }
-            | Fact::StepInterrupted { step, .. }
-            | Fact::InputEdited { step, .. }
-            | Fact::RewindOrdered { step, .. }
-            | Fact::StepDispatched { step, .. }
-            | Fact::StepSucceeded { step, .. }
-            | Fact::StepFailed { step, .. }
-            | Fact::StepInDoubt { step, .. }
-            | Fact::RetryScheduled { step, .. }
-            | Fact::StepUndone { step }
-            | Fact::CompensationWaived { step }
-            | Fact::StepStuck { step, .. }
-            | Fact::RetryOrdered { step, .. }
-            | Fact::StepPassedOver { step, .. }
-            | Fact::StepResolved { step, .. } => Some(*step),
-            Fact::SagaStarted { .. }
-            | Fact::StartTimeReached {}
-            | Fact::SignalReceived { .. }
-            | Fact::CancellationAdopted { .. }
-            | Fact::ParentTold {}
-            | Fact::Rewound { .. }
-            | Fact::CancelRequested { .. }
-            | Fact::CancellationTurnedForward { .. }
-            | Fact::DeadlinePassed {}
-            | Fact::CompensationStarted { .. }
-            | Fact::ForwardCancellationDispatched { .. }
-            | Fact::ForwardCancellationStarted { .. }
-            | Fact::ForwardCancellationRefused { .. }
-            | Fact::SagaCompleted { .. }
-            | Fact::SagaCompensated { .. }
-            | Fact::SagaPaused { .. }
-            | Fact::SagaResumed { .. }
-            | Fact::SagaTerminated { .. } => None,
-        }
-    }
 }

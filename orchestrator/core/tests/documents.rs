@@ -54,6 +54,18 @@ fn every_example_is_sound() {
 }
 
 #[test]
+fn a_list_that_a_contract_promises_fits_into_a_steps_output() {
+    let contracts = example_contracts();
+    let contract = contracts.get(&"people.list@1".parse().expect("a name")).expect("ships");
+    let people = &contract.output["properties"]["people"];
+    let longest = |field: &str| people["items"]["properties"][field]["maxLength"].as_u64().expect("a bound") as usize;
+    let person = serde_json::json!({"id": "x".repeat(longest("id")), "mail": "x".repeat(longest("mail"))});
+    let most = people["maxItems"].as_u64().expect("a bound") as usize;
+    let output = serde_json::json!({"people": vec![person; most]});
+    assert!(output.to_string().len() <= amends_schemas::limits::STEP_OUTPUT_BYTES_MAX);
+}
+
+#[test]
 fn the_readme_leads_to_every_example() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).expect("there");
     for document in example_documents() {

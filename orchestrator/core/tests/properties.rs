@@ -14,7 +14,7 @@ use amends_core::view::{history_entry, summary, view, waiting_for};
 use amends_schemas::command::{Operation, StepError, StepResult};
 use amends_schemas::ids::SagaId;
 use amends_schemas::library::{contracts, saga_documents};
-use amends_schemas::operate::{CancelPreview, OperateSaga, Operated, OperatorAct, Resolution, UndoAction};
+use amends_schemas::operate::{CancelPreview, OperateSaga, Operated, OperatorAct, PivotSide, Resolution, UndoAction};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{Cancellation, SagaStatus};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -374,11 +374,19 @@ impl Watched {
             }
             (
                 CancelPreview::AwaitStep { .. } | CancelPreview::SettleDoubt { .. } | CancelPreview::Already,
-                Ok(Cancellation::Compensating { .. }),
+                Ok(told @ (Cancellation::Compensating { .. } | Cancellation::Undecided { .. })),
             ) => {
+                if preview.cancel == CancelPreview::Already {
+                    assert!(decision.events.is_empty(), "{preview:#?}");
+                }
+                let undecided = matches!(told, Cancellation::Undecided { .. });
+                assert_eq!(undecided, preview.pivot == PivotSide::Undecided, "{preview:#?}");
                 // The one thing done before a doubt is settled is to bar its door.
                 let open = preview.steps.first().filter(|step| step.if_it_happened).map(|step| &*step.step);
                 assert!(undoes.is_none() || undoes == open, "{preview:#?}");
+            }
+            (CancelPreview::Already, Ok(Cancellation::Forward { .. })) => {
+                assert!(decision.events.is_empty() && preview.steps.is_empty(), "{preview:#?}");
             }
             (promised, told) => panic!("promised {promised:?}, told {told:?}"),
         }

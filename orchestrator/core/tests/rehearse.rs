@@ -266,6 +266,31 @@ fn a_mapping_that_was_changed() {
 }
 
 #[test]
+fn an_input_that_was_edited_before_the_saga_went_back_counts_no_more() {
+    let old = read(OLD);
+    let new = read(&OLD.replacen("{place: /steps/reserve/output/place}", "{place: /steps/reserve/output/price}", 1));
+    let entry = |event: &str, step: Option<&str>, data: Value| HistoryEntry {
+        sequence: 2,
+        at: now(),
+        event: event.to_owned(),
+        step: step.map(str::to_owned),
+        data,
+    };
+    let edited = entry("input_edited", Some("print"), json!({"input": {"place": 8}}));
+    let rewound = entry("rewound", None, json!({"steps": ["print"]}));
+    let rehearsed = |before: Vec<HistoryEntry>| -> Vec<String> {
+        let mut history = run(&old, Run::Through);
+        history.splice(1..1, before);
+        let recording = Recording::read(&old, saga_id(), &history).expect("a recording");
+        rehearse(&old, &new, &recording).expect("as it ran").iter().map(ToString::to_string).collect()
+    };
+    let parts = ["`print` would be given another input: /place was 7, would be \"120\""];
+    assert_eq!(rehearsed(vec![]), parts);
+    assert!(rehearsed(vec![edited.clone()]).is_empty(), "what an operator gave it does not depend on the definition");
+    assert_eq!(rehearsed(vec![edited, rewound]), parts);
+}
+
+#[test]
 fn steps_that_changed_places() {
     let (print, approval) = (
         "  - name: print\n    call: a.work@1\n    kind: compensable\n    input: {place: /steps/reserve/output/place}\n    compensate: {waive: nothing}\n",

@@ -149,7 +149,7 @@ pub enum SagaCommand {
         #[command(flatten)]
         audit: AuditArgs,
     },
-    /// End one saga as it stands, without amends. Needs --force and a reason.
+    /// End one saga as it stands, without amends; its children go on. Needs --force and a reason.
     Terminate {
         /// Its id.
         saga_id: uuid::Uuid,

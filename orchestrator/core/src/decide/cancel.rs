@@ -1,4 +1,5 @@
-//! A request to cancel: before the pivot the saga turns back, after it another saga cancels it forward.
+//! A request to cancel: before the pivot the saga turns back, after it another saga cancels it forward. While the pivot is with the workers or in
+//! doubt, nobody knows yet which of the two it will be, and whoever asks is told so.
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::types::Effect;
 use crate::definition::Definition;
 use crate::event::Fact;
 use crate::state::{ForwardStage, SagaState};
+use crate::uncertain::undecided_pivot;
 
 /// How long the first try of a forward cancellation waits for its answer; it doubles up to [`FORWARD_RETRY_MAX`].
 const FORWARD_RETRY_FIRST: Duration = Duration::from_secs(2);
@@ -34,7 +36,11 @@ impl Turn<'_> {
         }
         self.decision.cancellation = Some(if cancels_backward(self.state) {
             self.cancel_backward(by, reason, parent);
-            Ok(Cancellation::Compensating { saga_id })
+            // What was just decided may have ended what was open: only now it can be said what will come of it.
+            Ok(match undecided_pivot(self.definition, self.state) {
+                Some(pivot) => Cancellation::Undecided { saga_id, step: pivot.name.to_string() },
+                None => Cancellation::Compensating { saga_id },
+            })
         } else {
             self.cancel_forward(by, reason, parent)
         });
@@ -62,10 +68,11 @@ impl Turn<'_> {
         let saga_id = self.state.saga_id;
         let forward_saga_id = saga_id.forward_cancellation();
         if self.definition.cancel_with.is_none() {
+            let where_it_is = if self.state.pivot_passed { "past its point of no return" } else { "completed" };
             return Err(Problem::conflict(
                 "past_pivot",
                 format!(
-                    "{} is past its point of no return and its definition names no `cancel_with` saga",
+                    "{} is {where_it_is}, and its definition names no `cancel_with` saga that could cancel it now",
                     self.definition.reference
                 ),
             ));
@@ -78,8 +85,11 @@ impl Turn<'_> {
                 self.record(Fact::CancelRequested { by: bounded(by), reason: bounded(reason), forward, parent });
                 self.start_forward();
             }
-            // Whoever asks again after a refusal wants it tried again.
-            Some(ForwardStage::Refused { .. }) => self.start_forward(),
+            // Whoever asks again after a refusal wants it tried again. What is asked for stays the same: an earlier try may yet arrive.
+            Some(ForwardStage::Refused { .. }) => {
+                self.record(Fact::CancelRequestedAgain { by: bounded(by), reason: bounded(reason) });
+                self.start_forward();
+            }
             Some(ForwardStage::Waiting | ForwardStage::Dispatched { .. } | ForwardStage::Started) => {}
         }
         Ok(Cancellation::Forward { saga_id, forward_saga_id })

@@ -3,23 +3,26 @@
 //! A child that has completed is undone by cancelling it: that starts the saga that its definition names, whose end is told as the
 //! end of the undo. A child at work that is cancelled makes amends itself, and tells of its own end.
 
-use amends_schemas::command::{CompensationReason, Operation, StepError};
-use amends_schemas::family::{ChildEnded, ParentLink};
+mod ends;
+mod told;
+
+use amends_schemas::command::{Operation, StepError};
+use amends_schemas::family::ChildEnded;
 use amends_schemas::ids::SagaId;
 use amends_schemas::problem::{Problem, ProblemKind};
-use amends_schemas::saga::{CancelSaga, SagaStatus, StartSaga};
-use serde_json::{Value, json};
+use amends_schemas::saga::SagaStatus;
+use serde_json::Value;
 
-use super::forward::DROPPED;
-use super::turn::{Turn, fits};
+pub(crate) use self::ends::ended_by_hand;
+use self::ends::{doubt_of, failure_of, interruption, outcome_of};
+pub(crate) use self::told::child_id;
+pub(super) use self::told::children_under_way;
+pub use self::told::{child_cancel, child_ended, child_request};
+use super::turn::Turn;
 use crate::children::ChildrenState;
-use crate::definition::{CHILDREN_MAX, Children, Definition, OUTCOME_ALL, OUTCOME_SOME, OnChildFailure, Step};
+use crate::definition::{CHILDREN_MAX, Children, OnChildFailure};
 use crate::event::Fact;
-use crate::mapping::Each;
-use crate::state::{Phase, SagaState, StepState};
-
-/// Who cancels children, for the record.
-const CANCELLED_BY: &str = "parent";
+use crate::state::{Phase, SagaState};
 
 impl Turn<'_> {
     /// Counts its children and starts the first of them. Whether that settles the step at once.
@@ -64,7 +67,9 @@ impl Turn<'_> {
         let only = self.each(index).is_none() && link.operation == Operation::Do && error.is_none();
         let output = only.then_some(told.output).filter(|output| !output.is_null());
         let (child, operation) = (link.child, link.operation);
-        self.record(Fact::ChildEnded { step: index, child, operation, output, error, refused: false });
+        // What was ended by hand is not known to have failed: what it has done stands. Of an undo a person is asked in any case.
+        let in_doubt = told.status == SagaStatus::Terminated && operation != Operation::Undo;
+        self.record(Fact::ChildEnded { step: index, child, operation, output, error, refused: false, in_doubt });
         self.children_go_on(index);
     }
 
@@ -81,7 +86,33 @@ impl Turn<'_> {
             return;
         }
         let error = Some(StepError::new(problem.code, problem.message));
-        self.record(Fact::ChildEnded { step: index, child, operation, output: None, error, refused: true });
+        self.record(Fact::ChildEnded {
+            step: index,
+            child,
+            operation,
+            output: None,
+            error,
+            refused: true,
+            in_doubt: false,
+        });
+        self.children_go_on(index);
+    }
+
+    /// An operator has said how the children ended that had been ended by hand: the step goes on as if they had told so themselves.
+    pub(super) fn children_resolved(&mut self, index: usize, output: Option<Value>, error: Option<&StepError>) {
+        let children: Vec<u32> =
+            self.children(index).map(|children| children.in_doubt.iter().collect()).unwrap_or_default();
+        for child in children {
+            self.record(Fact::ChildEnded {
+                step: index,
+                child,
+                operation: Operation::Do,
+                output: output.clone(),
+                error: error.cloned(),
+                refused: false,
+                in_doubt: false,
+            });
+        }
         self.children_go_on(index);
     }
 
@@ -153,20 +184,23 @@ impl Turn<'_> {
     /// Starts what may be started, or ends the step; whether it has ended.
     fn children_moved(&mut self, index: usize) -> bool {
         let Some(children) = self.children(index) else { return false };
-        let stop = match self.each(index).map(|each| each.on_failure) {
-            Some(OnChildFailure::Continue) => false,
-            Some(OnChildFailure::Stop | OnChildFailure::Compensate) | None => !children.failed.is_empty(),
+        let (stop, hold) = match self.each(index).map(|each| each.on_failure) {
+            Some(OnChildFailure::Continue) => (false, false),
+            // While nobody knows of one whether it failed no more are started, but those at work are left to come to their ends.
+            Some(OnChildFailure::Stop | OnChildFailure::Compensate) | None => {
+                (!children.failed.is_empty(), !children.in_doubt.is_empty())
+            }
         };
         if stop && !children.halted {
             let cancel = matches!(self.each(index).map(|each| each.on_failure), Some(OnChildFailure::Compensate));
             self.halt_children(index, cancel);
             return self.step(index).is_some_and(|(_, state)| !state.phase.is_open());
         }
-        if children.all_ended() {
+        if children.all_ended() || (hold && children.running.is_empty()) {
             self.children_end(index);
-            return true;
+            return self.step(index).is_some_and(|(_, state)| !state.phase.is_open());
         }
-        let next = children.to_start(self.concurrency(index));
+        let next = if hold { Vec::new() } else { children.to_start(self.concurrency(index)) };
         if !next.is_empty() {
             self.record(Fact::ChildrenDispatched { step: index, operation: Operation::Do, children: next.clone() });
             self.decision.effects.push(super::Effect::StartChildren { step: index, children: next });
@@ -178,6 +212,11 @@ impl Turn<'_> {
     fn children_end(&mut self, index: usize) {
         let Some((step, state)) = self.step(index) else { return };
         let Some(children) = &state.children else { return };
+        if !children.in_doubt.is_empty() {
+            let error = doubt_of(children, self.state, self.definition, index);
+            self.record(Fact::StepStuck { step: index, operation: Operation::Do, error, in_doubt: true });
+            return;
+        }
         let complete = children.completed.count() == children.total;
         let goes_on = matches!(self.each(index).map(|each| each.on_failure), Some(OnChildFailure::Continue));
         if complete || (goes_on && !children.halted) {
@@ -228,95 +267,6 @@ impl Turn<'_> {
     }
 }
 
-/// What starts a child; the same each time it is asked for. `None` when the step has no such child.
-pub fn child_request(definition: &Definition, state: &SagaState, step: usize, child: u32) -> Option<StartSaga> {
-    if !fits(definition, state) {
-        return None;
-    }
-    let children = definition.steps.get(step)?.children()?;
-    let item =
-        children.each.as_ref().and_then(|each| each.items.look(state)).and_then(|items| items.get(child as usize));
-    let each = children.each.as_ref().map(|_| Each { index: child, item });
-    Some(StartSaga {
-        saga_id: child_id(state, definition, step, child)?,
-        definition: children.saga.to_string(),
-        version: children.version,
-        input: children.input.resolve_for(state, each).unwrap_or_default(),
-        tags: state.tags.clone(),
-        start_at: None,
-        priority: state.priority,
-        parent: Some(link(definition, state, step, child, Operation::Do)?),
-    })
-}
-
-/// What cancels a child; the same each time it is asked for.
-pub fn child_cancel(definition: &Definition, state: &SagaState, step: usize, child: u32) -> Option<CancelSaga> {
-    let why = match state.turning_back() {
-        Some(CompensationReason::Cancelled) => "its parent was cancelled",
-        Some(CompensationReason::Failed) => "its parent failed",
-        Some(CompensationReason::Deadline) => "its parent was not done in time",
-        None => "its parent goes back",
-    };
-    Some(CancelSaga {
-        saga_id: child_id(state, definition, step, child)?,
-        by: CANCELLED_BY.to_owned(),
-        reason: why.to_owned(),
-        parent: Some(link(definition, state, step, child, Operation::Undo)?),
-    })
-}
-
-/// What the saga that waits for this one's end is told; `None` while there is nothing to tell.
-pub fn child_ended(definition: &Definition, state: &SagaState) -> Option<ChildEnded> {
-    let parent = state.parent.as_ref().filter(|parent| !parent.told && state.status.is_final())?;
-    let error = match state.status {
-        SagaStatus::Completed => None,
-        _ => Some(last_error(definition, state)),
-    };
-    Some(ChildEnded {
-        parent: parent.link.clone(),
-        saga_id: state.saga_id,
-        status: state.status,
-        output: state.output.clone().unwrap_or_default(),
-        error,
-    })
-}
-
-/// A child's id: the same whoever computes it.
-pub(crate) fn child_id(state: &SagaState, definition: &Definition, step: usize, child: u32) -> Option<SagaId> {
-    let (declared, now) = (definition.steps.get(step)?, state.steps.get(step)?);
-    let round = now.children.as_ref().map_or(0, |children| children.round(child));
-    Some(state.saga_id.child(&declared.name, now.round, child, round))
-}
-
-/// Children that are to be started or cancelled again after a restart.
-pub(super) fn children_under_way(index: usize, state: &StepState) -> Vec<super::Effect> {
-    let Some(children) = &state.children else { return Vec::new() };
-    let (running, undoing) = (children.running.iter().copied().collect(), children.undoing.iter().copied().collect());
-    let effects: [(bool, super::Effect); 2] = match (children.cancelled, state.phase.is_open()) {
-        (_, false) => return Vec::new(),
-        (false, true) => [
-            (!children.running.is_empty(), super::Effect::StartChildren { step: index, children: running }),
-            (!children.undoing.is_empty(), super::Effect::CancelChildren { step: index, children: undoing }),
-        ],
-        (true, true) => [
-            (!children.running.is_empty(), super::Effect::CancelChildren { step: index, children: running }),
-            (!children.undoing.is_empty(), super::Effect::CancelChildren { step: index, children: undoing }),
-        ],
-    };
-    effects.into_iter().filter(|(any, _)| *any).map(|(_, effect)| effect).collect()
-}
-
-fn link(
-    definition: &Definition,
-    state: &SagaState,
-    step: usize,
-    child: u32,
-    operation: Operation,
-) -> Option<ParentLink> {
-    let step = definition.steps.get(step)?.name.to_string();
-    Some(ParentLink { saga_id: state.saga_id, step, child, operation })
-}
-
 /// How many children there are, or why that cannot be said.
 fn total_of(children: &Children, state: &SagaState) -> Result<u32, String> {
     let Some(each) = &children.each else { return Ok(1) };
@@ -332,88 +282,4 @@ fn total_of(children: &Children, state: &SagaState) -> Result<u32, String> {
         .ok()
         .filter(|total| *total <= CHILDREN_MAX)
         .ok_or_else(|| format!("{total} children are more than the {CHILDREN_MAX} that one step may have."))
-}
-
-/// Why a child did not happen; `None` when it did.
-fn failure_of(told: &ChildEnded) -> Option<StepError> {
-    match told.status {
-        SagaStatus::Completed => None,
-        status => Some(told.error.clone().unwrap_or_else(|| {
-            StepError::new(format!("child_{}", status.as_str()), format!("The saga {} did not complete.", told.saga_id))
-        })),
-    }
-}
-
-/// What a parent is told of a saga that did not complete: its own step's error, if that is why.
-fn last_error(definition: &Definition, state: &SagaState) -> StepError {
-    let failed = definition
-        .steps
-        .iter()
-        .zip(&state.steps)
-        .filter(|(_, now)| matches!(now.phase, Phase::Failed | Phase::Interrupted | Phase::Stuck { .. }))
-        // The first that failed is why; of branches that were dropped at that moment the one that was not.
-        .min_by_key(|(_, now)| (now.ended_at, now.error.as_ref().is_none_or(|error| error.code == DROPPED)));
-    let why = failed.and_then(|(step, now)| now.error.as_ref().map(|error| (step, error)));
-    let code = format!("child_{}", state.status.as_str());
-    match (state.status, state.reason, why) {
-        (SagaStatus::Compensated, Some(CompensationReason::Failed), Some((step, error))) => StepError::new(
-            code,
-            format!("The saga {} made amends: step `{}`: {}: {}", state.saga_id, step.name, error.code, error.message),
-        ),
-        (status, reason, _) => {
-            let reason = reason.map(|reason| format!(" ({})", reason.as_str())).unwrap_or_default();
-            StepError::new(code, format!("The saga {} is {}{reason}.", state.saga_id, status.as_str()))
-        }
-    }
-}
-
-/// Why a step whose children have not all completed has not happened.
-fn interruption(children: &ChildrenState, many: bool) -> StepError {
-    match children.failures.iter().next() {
-        Some((_, error)) if !many => error.clone(),
-        Some((child, error)) => StepError::new(
-            "children_failed",
-            format!(
-                "{} of {} children failed; child {}: {}: {}",
-                children.failed.count(),
-                children.total,
-                // People count from one.
-                child.saturating_add(1),
-                error.code,
-                error.message
-            ),
-        ),
-        None => StepError::new(
-            "children_cancelled",
-            format!("{} of {} children had completed.", children.completed.count(), children.total),
-        ),
-    }
-}
-
-fn outcome_of(
-    step: &Step,
-    children: &ChildrenState,
-    state: &SagaState,
-    definition: &Definition,
-    index: usize,
-) -> (Option<String>, Value) {
-    let Some(each) = step.children().and_then(|declared| declared.each.as_ref()) else {
-        return (None, children.output.clone().unwrap_or_default());
-    };
-    let outcome = (each.on_failure == OnChildFailure::Continue)
-        .then(|| if children.failed.is_empty() { OUTCOME_ALL } else { OUTCOME_SOME }.to_owned());
-    let failures: Vec<Value> = children
-        .failures
-        .iter()
-        .map(|(child, error)| {
-            json!({"child": child, "saga_id": child_id(state, definition, index, *child), "error": error})
-        })
-        .collect();
-    let output = json!({
-        "total": children.total,
-        "completed": children.completed.count(),
-        "failed": children.failed.count(),
-        "failures": failures,
-    });
-    (outcome, output)
 }

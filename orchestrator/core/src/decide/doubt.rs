@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amends_schemas::command::{Operation, StepError};
+use amends_schemas::command::{OUTPUT_TOO_LARGE, Operation, StepError};
 
 use super::turn::{Turn, later, retry_of};
 use crate::backoff::backoff;
@@ -38,7 +38,8 @@ impl Turn<'_> {
         self.ask_again(index, Operation::Do, None, spent, Duration::ZERO);
     }
 
-    /// The next attempt of a `do` or a probe while in doubt, or `spent` before a person. `after` is the least wait the
+    /// The next attempt of a `do` or a probe while in doubt, or `spent` before a person: when there were too many, or when the next could only
+    /// answer the same. `after` is the least wait the
     /// worker asked for.
     pub(super) fn ask_again(
         &mut self,
@@ -51,7 +52,8 @@ impl Turn<'_> {
         let Some((step, state)) = self.step(index) else { return };
         let clean = if operation == Operation::Do { state.retries } else { 0 };
         let attempt = state.spent(operation).saturating_sub(clean);
-        if attempt >= DOUBT_ATTEMPTS_MAX {
+        // An answer that cannot be kept would be given again, word for word, under the same key.
+        if attempt >= DOUBT_ATTEMPTS_MAX || spent.code == OUTPUT_TOO_LARGE {
             self.record(Fact::StepStuck { step: index, operation, error: spent, in_doubt: true });
             return;
         }

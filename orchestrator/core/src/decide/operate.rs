@@ -3,23 +3,19 @@
 //! An act that the state does not allow is refused with `illegal_here`, and the sentence names the verb and the state. Two operators at
 //! once are two acts, one after the other: the second finds the state that the first has left.
 
-use amends_schemas::command::{Operation, StepError};
-use amends_schemas::limits::REASON_BYTES_MAX;
-use amends_schemas::operate::{OperateSaga, Operated, OperatorAct, OperatorVerb, Resolution};
-use amends_schemas::problem::Problem;
+mod again;
+mod resolve;
 
-use serde_json::Value;
+use amends_schemas::limits::REASON_BYTES_MAX;
+use amends_schemas::operate::{OperateSaga, Operated, OperatorAct, OperatorVerb};
+use amends_schemas::problem::Problem;
 
 use super::turn::Turn;
 use super::types::Effect;
-use crate::accept::{check_call_input, check_outcome, check_result, check_signal};
-use crate::definition::{Action, Definition, Step, StepKind};
+use crate::definition::Definition;
 use crate::event::{Act, Fact};
 use crate::state::{DoneByHand, Phase, SagaState};
 use crate::validate::content_hash;
-
-/// Why a step is not tried again while the saga goes back to one before it.
-const GOING_BACK: &str = "the saga is going back, and then does it anew";
 
 impl Turn<'_> {
     /// Does what an operator asks and answers it, or says why not.
@@ -104,246 +100,6 @@ impl Turn<'_> {
 
     fn queued(&self, step: usize) -> bool {
         matches!(self.phase(step), Phase::Queued { .. })
-    }
-
-    fn retry_now(&mut self, name: Option<&str>, act: Act) -> Result<(), Problem> {
-        const VERB: OperatorVerb = OperatorVerb::Retry;
-        let step = self.step_at_hand(VERB, name)?;
-        match self.phase(step) {
-            Phase::BackingOff { operation, in_doubt, .. } | Phase::Stuck { operation, in_doubt } => {
-                // A `do` that is stuck without a doubt has cleanly failed under its key: under the same one it would be told so again.
-                let calls = self.definition.steps.get(step).is_some_and(|step| step.call().is_some());
-                let stuck = matches!(self.phase(step), Phase::Stuck { .. });
-                if self.state.rewind.is_some() && operation == Operation::Do && !in_doubt {
-                    return Err(self.illegal(VERB, Some(step), GOING_BACK));
-                }
-                let anew = calls && operation == Operation::Do && !in_doubt && stuck;
-                self.record(Fact::RetryOrdered { step, operation, in_doubt, anew, act });
-                // While it is paused, what was ordered waits for the resume.
-                if !self.state.paused {
-                    self.again(step, operation);
-                }
-                Ok(())
-            }
-            Phase::Queued { .. } => {
-                Err(self.illegal(VERB, Some(step), "it waits for its turn, which a retry does not bring nearer"))
-            }
-            Phase::Children { .. } => Err(self.illegal(VERB, Some(step), "its children are at work")),
-            Phase::InFlight { .. } => Err(self.illegal(VERB, Some(step), "its attempt is with the workers")),
-            Phase::Waiting { .. }
-            | Phase::Interrupted
-            | Phase::Pending
-            | Phase::Skipped
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Undone
-            | Phase::Waived => {
-                Err(self.illegal(VERB, Some(step), "only a step that backs off or is stuck has a next attempt"))
-            }
-        }
-    }
-
-    /// Goes back to a step: what has succeeded from it on is undone where it can be, then done again under new keys.
-    fn retry_from(&mut self, name: &str, act: Act) -> Result<(), Problem> {
-        const VERB: OperatorVerb = OperatorVerb::RetryFrom;
-        let step = self.step_at_hand(VERB, Some(name))?;
-        let alone = self.definition.place_of(step).filter(|(_, alone)| *alone);
-        let Some((place, _)) = alone else {
-            return Err(self.illegal(VERB, Some(step), "it is one of several branches; go back to a step before them"));
-        };
-        if self.state.turning_back().is_some() {
-            return Err(self.illegal(VERB, Some(step), "the saga makes amends; there is no way forward any more"));
-        }
-        if self.state.rewind.is_some() {
-            return Err(self.illegal(VERB, Some(step), "the saga is going back to a step already"));
-        }
-        let from = &self.definition.flow[place..];
-        for (index, declared) in self.definition.steps.iter().enumerate() {
-            if !from.iter().any(|node| node.holds(index)) {
-                continue;
-            }
-            match self.phase(index) {
-                Phase::InFlight { .. } | Phase::Children { .. } | Phase::Queued { .. } | Phase::Waiting { .. } => {
-                    return Err(self.illegal(VERB, Some(index), "what is under way has to come to its end first"));
-                }
-                phase if phase.in_doubt() => {
-                    return Err(self.illegal(
-                        VERB,
-                        Some(index),
-                        "nobody knows whether it happened; find out and resolve it first",
-                    ));
-                }
-                Phase::Succeeded if declared.kind == StepKind::Pivot => {
-                    return Err(self.illegal(VERB, Some(index), "the point of no return is not done twice"));
-                }
-                _ => {}
-            }
-        }
-        if self.phase(step) == Phase::Pending {
-            return Err(self.illegal(VERB, Some(step), "its turn has not come yet"));
-        }
-        self.record(Fact::RewindOrdered { step, act });
-        self.advance();
-        Ok(())
-    }
-
-    /// Gives a step that cleanly failed, or is tried again, another input.
-    fn edit_input(&mut self, name: Option<&str>, input: Value, act: Act) -> Result<(), Problem> {
-        const VERB: OperatorVerb = OperatorVerb::EditInput;
-        let step = self.step_at_hand(VERB, name)?;
-        let Some(call) = self.definition.steps.get(step).and_then(Step::call) else {
-            return Err(self.illegal(VERB, Some(step), "it calls no contract and takes no input"));
-        };
-        match self.phase(step) {
-            _ if self.state.rewind.is_some() => Err(self.illegal(VERB, Some(step), GOING_BACK)),
-            Phase::BackingOff { operation: Operation::Do, in_doubt: false, .. }
-            | Phase::Stuck { operation: Operation::Do, in_doubt: false } => {
-                check_call_input(&call.contract, &input)?;
-                self.record(Fact::InputEdited { step, input, act });
-                Ok(())
-            }
-            phase if phase.in_doubt() => Err(self.illegal(
-                VERB,
-                Some(step),
-                "nobody knows whether it happened with the input it had; resolve it first",
-            )),
-            _ => {
-                Err(self.illegal(VERB, Some(step), "only a step whose `do` backs off or is stuck takes another input"))
-            }
-        }
-    }
-
-    fn skip(&mut self, name: Option<&str>, act: Act) -> Result<(), Problem> {
-        const VERB: OperatorVerb = OperatorVerb::Skip;
-        let step = self.step_at_hand(VERB, name)?;
-        match self.phase(step) {
-            Phase::BackingOff { in_doubt: true, .. } | Phase::Stuck { in_doubt: true, .. } => {
-                Err(self.illegal(VERB, Some(step), "nobody knows whether it happened; find out and resolve it"))
-            }
-            Phase::BackingOff { operation: Operation::Do | Operation::Probe, .. } if !self.state.pivot_passed => {
-                Err(self.illegal(VERB, Some(step), "the point of no return is still to come; cancel the saga instead"))
-            }
-            Phase::BackingOff { operation, .. } | Phase::Stuck { operation, .. } => {
-                self.record(Fact::StepPassedOver { step, operation, act });
-                self.advance();
-                Ok(())
-            }
-            Phase::InFlight { .. } => Err(self.illegal(VERB, Some(step), "it is with the workers and may yet happen")),
-            Phase::Queued { .. } => Err(self.illegal(VERB, Some(step), "it waits for its turn and has not failed")),
-            Phase::Children { .. } => Err(self.illegal(VERB, Some(step), "its children are at work")),
-            Phase::Waiting { .. }
-            | Phase::Interrupted
-            | Phase::Pending
-            | Phase::Skipped
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Undone
-            | Phase::Waived => Err(self.illegal(VERB, Some(step), "only a step that has failed can be skipped")),
-        }
-    }
-
-    fn resolve(&mut self, name: Option<&str>, resolution: Resolution, act: Act) -> Result<(), Problem> {
-        const VERB: OperatorVerb = OperatorVerb::Resolve;
-        let step = self.step_at_hand(VERB, name)?;
-        let phase = self.phase(step);
-        match phase {
-            Phase::InFlight { operation: Operation::Do, in_doubt: true, .. }
-                if matches!(resolution, Resolution::Failed { .. }) =>
-            {
-                Err(self.illegal(VERB, Some(step), "a do is with the workers and may yet happen; wait for its end"))
-            }
-            Phase::InFlight { operation, in_doubt: true, .. }
-            | Phase::Queued { operation, in_doubt: true }
-            | Phase::BackingOff { operation, in_doubt: true, .. }
-            | Phase::Stuck { operation, in_doubt: true } => self.resolve_do(step, operation, resolution, act),
-            Phase::BackingOff { operation: Operation::Undo, in_doubt: false, .. }
-            | Phase::Stuck { operation: Operation::Undo, in_doubt: false } => self.resolve_undo(step, resolution, act),
-            Phase::Stuck { operation: operation @ (Operation::Do | Operation::Probe), in_doubt: false } => {
-                match resolution {
-                    Resolution::Succeeded { .. } => self.resolve_do(step, operation, resolution, act),
-                    Resolution::Failed { .. } => Err(self.illegal(
-                        VERB,
-                        Some(step),
-                        "it has failed already; retry it, skip it or say that it succeeded",
-                    )),
-                }
-            }
-            Phase::InFlight { in_doubt: false, .. } => Err(self.illegal(
-                VERB,
-                Some(step),
-                "it is with the workers, and nothing says that they will not answer",
-            )),
-            Phase::Queued { in_doubt: false, .. } => {
-                Err(self.illegal(VERB, Some(step), "it waits for its turn; there is nothing to resolve"))
-            }
-            Phase::BackingOff { in_doubt: false, .. } => {
-                Err(self.illegal(VERB, Some(step), "it did not happen and is tried again; there is nothing to resolve"))
-            }
-            Phase::Waiting { .. }
-            | Phase::Children { .. }
-            | Phase::Interrupted
-            | Phase::Pending
-            | Phase::Skipped
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Undone
-            | Phase::Waived => {
-                Err(self.illegal(VERB, Some(step), "only a step in doubt or a stuck one can be resolved"))
-            }
-        }
-    }
-
-    /// Says whether the `do` happened.
-    fn resolve_do(
-        &mut self,
-        step: usize,
-        operation: Operation,
-        resolution: Resolution,
-        act: Act,
-    ) -> Result<(), Problem> {
-        match resolution {
-            Resolution::Succeeded { outcome, output } => {
-                match self.definition.steps.get(step).map(|step| &step.action) {
-                    Some(Action::Call(call)) => check_result(&call.contract, outcome.as_deref(), &output)?,
-                    Some(Action::Await(awaited)) => check_signal(awaited, outcome.as_deref(), &output)?,
-                    Some(action @ (Action::Sleep(_) | Action::Children(_))) => {
-                        check_outcome(action, outcome.as_deref())?
-                    }
-                    None => {}
-                }
-                self.record(Fact::StepResolved { step, operation, succeeded: true, act });
-                self.succeed(step, outcome, output);
-            }
-            Resolution::Failed { error } => {
-                let error = error.map_or_else(
-                    || StepError::new("resolved_as_failed", "An operator says that it did not happen."),
-                    |error| StepError::new(error.code, error.message),
-                );
-                self.record(Fact::StepResolved { step, operation, succeeded: false, act });
-                self.fail(step, error);
-            }
-        }
-        Ok(())
-    }
-
-    /// Says that amends have been made for a step by other means.
-    fn resolve_undo(&mut self, step: usize, resolution: Resolution, act: Act) -> Result<(), Problem> {
-        match resolution {
-            Resolution::Succeeded { outcome: None, output } if output.is_null() => {
-                self.record(Fact::StepResolved { step, operation: Operation::Undo, succeeded: true, act });
-                self.record(Fact::StepUndone { step });
-                self.advance();
-                Ok(())
-            }
-            Resolution::Succeeded { .. } => {
-                Err(Problem::invalid("invalid_output", "an undo has neither outcome nor output; leave them out"))
-            }
-            Resolution::Failed { .. } => Err(self.illegal(
-                OperatorVerb::Resolve,
-                Some(step),
-                "its undo has not worked; retry it, skip it or say that it is undone",
-            )),
-        }
     }
 
     fn terminate(&mut self, force: bool, act: Act) -> Result<(), Problem> {
@@ -450,5 +206,13 @@ fn told(definition: &Definition, state: &SagaState, done: &DoneByHand) -> Operat
         step: done.step.and_then(|step| definition.steps.get(step)).map(|step| step.name.to_string()),
         at: done.at,
         sequence: done.sequence,
+        children_left: if done.verb == OperatorVerb::Terminate { children_left(state) } else { 0 },
     }
+}
+
+/// Children at work or being cancelled: nobody looks after them once their parent was ended by hand.
+fn children_left(state: &SagaState) -> u32 {
+    let children = state.steps.iter().filter(|step| step.phase.is_open()).filter_map(|step| step.children.as_ref());
+    let left = children.map(|children| children.running.len().saturating_add(children.undoing.len())).sum::<usize>();
+    u32::try_from(left).unwrap_or(u32::MAX)
 }

@@ -8,6 +8,7 @@ use crate::backoff::backoff;
 use crate::definition::{Compensate, Definition, Node};
 use crate::event::Fact;
 use crate::state::{Phase, SagaState};
+use crate::uncertain::is_uncertain;
 
 impl Turn<'_> {
     /// Undoes what is next to be undone, or ends the saga; whether there may be more to do at once.
@@ -86,6 +87,59 @@ impl Turn<'_> {
     pub(super) fn undo_stuck(&mut self, index: usize, error: StepError) {
         let in_doubt = self.state.steps.get(index).is_some_and(|step| step.phase.in_doubt());
         self.record(Fact::StepStuck { step: index, operation: Operation::Undo, error, in_doubt });
+    }
+}
+
+/// What a saga that turned back now would come to, as it would: each step with its stage, from one. Those of one stage are undone at the same
+/// time; what is merely passed over takes none of its own. A step whose end is not known yet counts as if it happened, and what waits or has cleanly
+/// failed as if it did not.
+pub(crate) fn stages(definition: &Definition, state: &SagaState) -> Vec<(u32, usize)> {
+    let mut state = state.clone();
+    for index in state.open_steps().collect::<Vec<_>>() {
+        let Some(now) = state.steps.get_mut(index) else { continue };
+        if is_uncertain(&now.phase) {
+            now.phase = Phase::Succeeded;
+        } else if matches!(
+            now.phase,
+            Phase::Waiting { .. }
+                | Phase::Queued { operation: Operation::Do, .. }
+                | Phase::BackingOff { operation: Operation::Do, .. }
+        ) {
+            now.phase = Phase::Failed;
+        }
+    }
+    let mut stages = Vec::new();
+    let mut stage = 1;
+    loop {
+        let back = back(&definition.flow, definition, &state, &mut |_| true);
+        let (passed, undone): (Vec<usize>, Vec<usize>) =
+            back.into_iter().partition(|index| is_passed_over(definition, &state, *index));
+        let next = if passed.is_empty() { &undone } else { &passed };
+        if next.is_empty() {
+            return stages;
+        }
+        for &index in next {
+            stages.push((stage, index));
+            if let Some(now) = state.steps.get_mut(index) {
+                now.phase = Phase::Undone;
+            }
+        }
+        if passed.is_empty() {
+            stage = stage.saturating_add(1);
+        }
+    }
+}
+
+/// Whether nothing has to be waited for when it is this step's turn to be undone.
+fn is_passed_over(definition: &Definition, state: &SagaState, index: usize) -> bool {
+    let Some((step, now)) = definition.steps.get(index).zip(state.steps.get(index)) else { return true };
+    match &step.compensate {
+        _ if now.phase.is_open() => false,
+        Compensate::Waived { .. } | Compensate::None => true,
+        Compensate::Undo { .. } => false,
+        Compensate::Cancel => now.children.as_ref().is_none_or(|children| {
+            children.completed.is_empty() && children.running.is_empty() && children.in_doubt.is_empty()
+        }),
     }
 }
 

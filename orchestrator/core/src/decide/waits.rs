@@ -102,15 +102,17 @@ impl Turn<'_> {
             | Phase::Stuck { .. } => true,
         };
         if late {
-            return Err(Problem::conflict(
-                "signal_too_late",
-                format!(
-                    "the saga is {} and its step for `{}` is {}: nobody waits for this signal any more",
-                    self.state.status.as_str(),
-                    request.signal,
-                    phase.as_str()
-                ),
-            ));
+            let status = self.state.status.as_str();
+            let why = match self.state.turning_back() {
+                // Its step may look as if its turn could still come.
+                Some(reason) if !self.state.status.is_final() => {
+                    format!("the saga is {status} and turns back ({})", reason.as_str())
+                }
+                Some(_) | None => {
+                    format!("the saga is {status} and its step for `{}` is {}", request.signal, phase.as_str())
+                }
+            };
+            return Err(Problem::conflict("signal_too_late", format!("{why}: nobody waits for this signal any more")));
         }
         check_signal(awaited, request.outcome.as_deref(), &request.data)?;
         let taken = matches!(phase, Phase::Waiting { .. });

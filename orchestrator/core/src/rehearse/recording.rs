@@ -177,6 +177,8 @@ impl Recording {
             ("rewound", _) => {
                 for step in data::<Rewound>(entry)?.steps {
                     self.results.remove(&step);
+                    // An edited input is forgotten, too: the step is given what the definition says again.
+                    self.edited.remove(&step);
                 }
             }
             // No other fact says how a step ended.

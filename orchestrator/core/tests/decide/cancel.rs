@@ -94,14 +94,14 @@ fn during_the_pivot_its_answer_decides() {
         PAID,
         &format!(
             "{PAYING}
-        1s cancel => cancel requested; told compensating
+        1s cancel => cancel requested; told undecided by pay
         2s pay do#1 failed card_declined => pay failed card_declined; back cancelled; seat undo#1 till 6s
         3s seat undo#1 ok => seat undone; compensated cancelled
     "
         ),
     );
     let run = check(PAID, &format!("{PAYING}
-        1s cancel => cancel requested; told compensating
+        1s cancel => cancel requested; told undecided by pay
         2s pay do#1 ok => pay ok pivot; cancel turned forward; confirm do#1 till 7s
         waiting => step `confirm`: sent to its workers at 2026-01-02T10:00:02Z and not answered yet, attempt 1, times out at 2026-01-02T10:00:07Z
         cancel => told forward
@@ -121,7 +121,7 @@ fn during_the_pivot_of_a_definition_without_forward_saga_the_cancel_comes_to_not
         a do#1 ok => a ok; b do#1 till 5s
         b do#1 ok => b ok; c do#1 till 5s
         c do#1 ok => c ok; d do#1 till 5s
-        cancel => cancel requested; told compensating
+        cancel => cancel requested; told undecided by d
         d do#1 ok => d ok pivot; completed
         cancel => told past_pivot
     ",
@@ -179,7 +179,7 @@ fn a_refused_forward_cancellation_is_asked_for_again_when_somebody_cancels_again
         1s forwarded refused => forward refused invalid_input
         waiting => a person is needed: the saga that cancels this one was refused: invalid_input: no
         next => -
-        2s cancel => forward#1 till 4s; told forward
+        2s cancel => cancel requested again by ann; forward#1 till 4s; told forward
     ",
     );
 }

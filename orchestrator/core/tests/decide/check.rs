@@ -257,6 +257,7 @@ impl Run {
             None => {}
             Some(Ok(Cancellation::Compensating { .. })) => facts.push("told compensating".to_owned()),
             Some(Ok(Cancellation::Forward { .. })) => facts.push("told forward".to_owned()),
+            Some(Ok(Cancellation::Undecided { step, .. })) => facts.push(format!("told undecided by {step}")),
             Some(Err(problem)) => facts.push(format!("told {}", problem.code)),
         }
         if facts.is_empty() { "-".to_owned() } else { facts.join("; ") }

@@ -67,7 +67,6 @@ fn a_child_that_completes_is_its_step_done() {
 fn a_child_that_does_not_complete_fails_its_step() {
     for (end, code) in [
         ("child kid 0 compensated", "child_compensated"),
-        ("child kid 0 terminated", "child_terminated"),
         ("refused kid 0 do unknown_definition", "unknown_definition"),
     ] {
         one(
@@ -84,13 +83,115 @@ fn a_child_that_does_not_complete_fails_its_step() {
     one(ONE_AT_WORK, "1s refused kid 0 do unavailable => -");
 }
 
+/// A child that an operator has ended as it stood: what it has done stands.
+const ONE_ENDED_BY_HAND: &str = "
+        start => started; a do#1 till 5s
+        a do#1 ok => a ok; kid has 1; kid starts 0
+        1s child kid 0 terminated => kid/0 in doubt child_terminated; kid stuck on do in doubt child_terminated
+";
+
+#[test]
+fn a_child_that_was_ended_by_hand_is_in_doubt_until_a_person_says_how_it_ended() {
+    let run = one(
+        ONE_ENDED_BY_HAND,
+        &format!(
+            "
+        waiting => stuck: step `kid` needs a person, nobody knows whether it happened: child_terminated: An operator has ended the saga {child} as it stood, so what it has done stands; see which of its steps have happened, put right what has to be, and resolve this step
+        2s child kid 0 terminated => -
+        2s child kid 0 => -
+        next => -
+        recover =>
+        3s skip => told illegal_here
+        3s retry => told illegal_here
+        3s retry-from kid => told illegal_here
+        3s edit-input kid {{}} => told illegal_here
+    ",
+            child = saga_id().child("kid", 0, 0, 0),
+        ),
+    );
+    let seen = view(&run.definition, &run.state, &Surroundings::default());
+    let children = seen.steps[1].children.as_ref().expect("seen");
+    assert_eq!((children.in_doubt, children.failed, children.completed), (1, 0, 0));
+    assert_eq!(children.failures[0].error.code, "child_terminated");
+    assert_eq!(children.failures[0].saga_id, saga_id().child("kid", 0, 0, 0));
+    // It did not happen.
+    one(
+        ONE_ENDED_BY_HAND,
+        "
+        2s resolve as failed => kid do resolved as failed; kid/0 failed resolved_as_failed; kid halted; kid failed resolved_as_failed; back failed; a undo#1 till 6s; told resolve@8
+        3s a undo#1 ok => a undone; compensated failed
+    ",
+    );
+    // It did: what it came to is what the operator says, and to undo it takes a person, for it cannot be cancelled.
+    let run = one(
+        ONE_ENDED_BY_HAND,
+        r#"
+        2s resolve as succeeded outcome all => told invalid_outcome
+        2s resolve as succeeded output => kid do resolved as succeeded; kid/0 ok; kid ok; b do#1 till 7s; told resolve@8
+        command b => do#1 t.plain@1 {}
+        3s b do#1 failed no => b failed no; back failed; kid cancels 0
+        3s refused kid 0 undo illegal_here => kid/0 not undone illegal_here; kid stuck on undo illegal_here
+        4s resolve as succeeded => kid undo resolved as succeeded; kid undone; a undo#1 till 8s; told resolve@17
+    "#,
+    );
+    assert_eq!(run.state.steps[1].output, Some(json!({"seat": 9})));
+}
+
+#[test]
+fn paused_what_is_said_of_a_child_in_doubt_waits_for_the_resume() {
+    one(
+        ONE_AT_WORK,
+        "
+        1s pause => paused; told pause@6
+        1s child kid 0 terminated => kid/0 in doubt child_terminated
+        2s resume => resumed; kid stuck on do in doubt child_terminated; told resume@8
+        3s pause => paused; told pause@10
+        3s resolve as succeeded => kid do resolved as succeeded; kid/0 ok; told resolve@11
+        4s resume => resumed; kid ok; b do#1 till 9s; told resume@13
+    ",
+    );
+}
+
+#[test]
+fn a_child_that_was_ended_by_hand_on_the_way_back_is_not_undone() {
+    // At work, and cancelled by its parent.
+    let cancelled = format!(
+        "{ONE_AT_WORK}
+        1s cancel => cancel requested; kid halted and cancelled; told compensating
+        2s child kid 0 terminated => kid/0 in doubt child_terminated; kid stuck on do in doubt child_terminated
+        2s cancel => told compensating
+        next => -
+        "
+    );
+    one(
+        &cancelled,
+        "3s resolve as failed => kid do resolved as failed; kid/0 failed resolved_as_failed; kid failed resolved_as_failed; back cancelled; a undo#1 till 7s; told resolve@10",
+    );
+    one(
+        &cancelled,
+        "
+        3s resolve as succeeded => kid do resolved as succeeded; kid/0 ok; kid ok; back cancelled; kid cancels 0; told resolve@10
+        3s refused kid 0 undo illegal_here => kid/0 not undone illegal_here; kid stuck on undo illegal_here
+        4s skip => kid undo passed over; a undo#1 till 8s; told skip@17
+    ",
+    );
+    // Completed, and the saga that cancels it was ended by hand.
+    one(
+        ONE_DONE,
+        "
+        2s b do#1 failed no => b failed no; back failed; kid cancels 0
+        2s undone kid 0 terminated => kid/0 not undone child_terminated; kid stuck on undo child_terminated
+    ",
+    );
+}
+
 #[test]
 fn a_cancel_reaches_a_child_at_work() {
     // It turns back.
     one(
         ONE_AT_WORK,
         "
-        preview => before: a cancel would wait for the end of `kid` and then undo kid (if it happened), then a | cancel_children kid?, undo a | stays
+        preview => before: a cancel would cancel the children of `kid` that are at work, start no more, wait for their ends and then undo kid (what of it has completed), then a | 1 cancel_children kid?, 2 undo a | stays
         1s cancel => cancel requested; kid halted and cancelled; told compensating
         recover => cancel kid 0
         2s child kid 0 compensated => kid/0 failed child_compensated; kid failed child_compensated; back cancelled; a undo#1 till 6s
@@ -130,11 +231,24 @@ fn a_cancel_reaches_a_child_at_work() {
 }
 
 #[test]
+fn one_child_that_is_being_cancelled_is_spoken_of_as_one() {
+    one(
+        ONE_AT_WORK,
+        &format!(
+            "
+        1s cancel => cancel requested; kid halted and cancelled; told compensating
+        waiting => step `kid`: waiting for child 1 of 1 (saga {}), which is being cancelled; 0 of 1 have ended; turns back (cancelled) as soon as that is settled",
+            saga_id().child("kid", 0, 0, 0)
+        ),
+    );
+}
+
+#[test]
 fn a_child_that_has_completed_is_undone_by_the_saga_that_cancels_it() {
     one(
         ONE_DONE,
         "
-        preview => before: a cancel would wait for the end of `b` and then undo b (if it happened), then kid, then a | undo b?, cancel_children kid, undo a | stays
+        preview => before: a cancel would wait for the end of `b` and then undo b (if it happened), then kid, then a | 1 undo b?, 2 cancel_children kid, 3 undo a | stays
         2s b do#1 failed no => b failed no; back failed; kid cancels 0
         waiting => undoing step `kid`: cancelling child 1 of 1 (saga 5d0ee8f8-0000-5000-8000-000000000000), 1 still to be undone
         refused kid 0 undo unavailable => -

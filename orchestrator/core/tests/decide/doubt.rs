@@ -56,6 +56,26 @@ fn doubts_do_not_spend_the_budget_of_clean_retries() {
     );
 }
 
+#[test]
+fn an_answer_that_is_too_large_would_be_given_again_so_a_person_is_asked_at_once() {
+    check(
+        PAID,
+        "
+        start => started; seat do#1 till 10s
+        1s seat do#1 unknown output_too_large => seat in doubt, do reported; seat stuck on do in doubt output_too_large
+        next => 100s
+        2s retry => seat do ordered in doubt; seat do#2 till 12s; told retry@5
+        3s seat do#2 unknown output_too_large => seat in doubt, do reported; seat stuck on do in doubt output_too_large
+        4s skip => told illegal_here
+        5s resolve as succeeded outcome paid output => seat do resolved as succeeded; seat ok:paid; pay do#1 till 10s; told resolve@9
+        6s pay do#1 unknown output_too_large => pay in doubt, do reported; pay stuck on probe in doubt output_too_large
+        7s retry => pay probe ordered in doubt; pay probe#1 till 12s; told retry@14
+        8s pay probe#1 unknown output_too_large => pay stuck on probe in doubt output_too_large
+        9s resolve as failed => pay probe resolved as failed; pay failed resolved_as_failed; back failed; seat undo#1 till 13s; told resolve@17
+    ",
+    );
+}
+
 const IN_DOUBT: &str = "
         start => started; seat do#1 till 10s
         seat do#1 ok paid => seat ok:paid; pay do#1 till 5s
@@ -218,11 +238,11 @@ fn a_doubt_that_lasts_too_long_needs_a_person() {
 #[test]
 fn a_cancelled_saga_in_doubt_bars_the_door_once_no_trace_is_found() {
     check(PAID, &format!("{IN_DOUBT}
-        7s cancel => cancel requested; told compensating
-        waiting => in doubt whether `pay` happened: probing (attempt 1), times out at 2026-01-02T10:00:11Z; turns back (cancelled) as soon as that is settled
+        7s cancel => cancel requested; told undecided by pay
+        waiting => in doubt whether `pay` happened: probing (attempt 1), times out at 2026-01-02T10:00:11Z; turns back (cancelled) unless `pay` turns out to have happened
         8s pay probe#1 not_happened => pay undo#1 till 13s
         command pay => undo#1 t.pay@1 {{\"seat\":7}} because cancelled
-        waiting => no trace of `pay`: barring it with its undo, attempt 1, times out at 2026-01-02T10:00:13Z; turns back (cancelled) as soon as that is settled
+        waiting => no trace of `pay`: barring it with its undo, attempt 1, times out at 2026-01-02T10:00:13Z; turns back (cancelled) unless `pay` turns out to have happened
         # Only the undo can say now.
         pay do#1 ok => -
         9s pay undo#1 ok => pay undone; back cancelled; seat undo#1 till 13s
@@ -237,7 +257,7 @@ fn a_cancel_finds_a_do_that_waits_after_no_trace_and_bars_it_at_once() {
         &format!(
             "{IN_DOUBT}
         7s pay probe#1 not_happened => pay do again at 8s in doubt
-        7.5s cancel => cancel requested; pay undo#1 till 12.5s; told compensating
+        7.5s cancel => cancel requested; pay undo#1 till 12.5s; told undecided by pay
         12.5s tick => pay undo again at 13.5s in doubt
         13.5s tick => pay undo#2 till 18.5s
         14s pay undo#2 ok => pay undone; back cancelled; seat undo#1 till 18s
@@ -252,7 +272,7 @@ fn a_barring_undo_that_finds_it_done_puts_it_in_doubt_again() {
         PAID,
         &format!(
             "{IN_DOUBT}
-        7s cancel => cancel requested; told compensating
+        7s cancel => cancel requested; told undecided by pay
         8s pay probe#1 not_happened => pay undo#1 till 13s
         9s pay undo#1 failed already_captured => pay in doubt, undo reported; pay probe again at 10s in doubt
         10s tick => pay probe#2 till 15s
@@ -270,7 +290,7 @@ fn a_barring_undo_that_spends_its_budget_needs_a_person() {
         PAID,
         &format!(
             "{IN_DOUBT}
-        7s cancel => cancel requested; told compensating
+        7s cancel => cancel requested; told undecided by pay
         8s pay probe#1 not_happened => pay undo#1 till 13s
         9s pay undo#1 unknown => pay undo again at 10s in doubt
         10s tick => pay undo#2 till 15s
@@ -294,7 +314,7 @@ fn without_an_undo_to_bar_with_the_do_is_sent_again() {
         c do#1 ok => c ok; d do#1 till 5s
         1s d do#1 unknown => d in doubt, do reported; d probe again at 2s in doubt
         2s tick => d probe#1 till 7s
-        2s cancel => cancel requested; told compensating
+        2s cancel => cancel requested; told undecided by d
         3s d probe#1 not_happened => d do again at 4s in doubt
         4s tick => d do#2 till 9s
         5s d do#2 retry busy => d failed busy; back cancelled; c waived; b undo#1 till 9s

@@ -1,7 +1,9 @@
 //! Many children of one step: how many at once, what a failure means, how they are undone.
 
+use amends_core::decide::{Input, decide};
 use amends_core::surroundings::Surroundings;
 use amends_core::view::view;
+use amends_schemas::operate::{OperateSaga, OperatorAct};
 use serde_json::{Value, json};
 
 use crate::check::{Run, check_given, saga_id};
@@ -34,7 +36,7 @@ fn four() -> Value {
 
 #[test]
 fn a_saga_that_ended_by_hand_starts_and_cancels_no_more() {
-    many(
+    let run = many(
         "stop",
         four(),
         "
@@ -45,6 +47,18 @@ fn a_saga_that_ended_by_hand_starts_and_cancels_no_more() {
         recover =>
     ",
     );
+    // Whoever ended it is told that its children go on, also when asked again.
+    let mut state = run.state;
+    let request = |act| OperateSaga {
+        saga_id: saga_id(),
+        operation_id: state.by_hand.done[0].operation_id,
+        by: "ann".to_owned(),
+        reason: "a test".to_owned(),
+        act,
+    };
+    let again = Input::Operate(request(OperatorAct::Terminate { force: true }));
+    let told = decide(&run.definition, &mut state, again, run.now).operated.expect("told").expect("the same");
+    assert_eq!(told.children_left, 2);
 }
 
 #[test]
@@ -101,15 +115,17 @@ fn stop_lets_those_at_work_end_and_undoes_what_completed_backwards() {
         a do#1 ok => a ok; kids has 4; kids starts 0,1
         1s child kids 0 => kids/0 ok; kids starts 2
         1s child kids 1 compensated => kids/1 failed child_compensated; kids halted
+        waiting => step `kids`: waiting for child 3 of 4 (saga LAST); 2 of 4 have ended; no more are started, for child 2 failed (child_compensated), and then the saga turns back
         recover => start kids 2
         2s child kids 2 => kids/2 ok; kids interrupted children_failed; back failed; kids cancels 2,0
         waiting => undoing step `kids`: cancelling child 1 of 4 (saga KID), 2 still to be undone
         recover => cancel kids 0,2
-        preview => before: amends are being made; what is left is to undo kids, then a | cancel_children kids, undo a | stays
+        preview => before: amends are being made; what is left is to undo kids, then a | 1 cancel_children kids, 2 undo a | stays
         3s undone kids 0 => kids/0 undone
         3s undone kids 2 => kids/2 undone; kids undone; a undo#1 till 7s
         4s a undo#1 ok => a undone; compensated failed
     "
+        .replace("LAST", &saga_id().child("kids", 0, 2, 0).to_string())
         .replace("KID", &saga_id().child("kids", 0, 0, 0).to_string())
         .as_str(),
     );
@@ -125,13 +141,97 @@ fn continue_goes_on_and_its_outcome_says_whether_all_did() {
         child kids 0 compensated => kids/0 failed child_compensated; kids starts 2
         child kids 1 => kids/1 ok; kids starts 3
         child kids 2 => kids/2 ok
-        child kids 3 terminated => kids/3 failed child_terminated; kids ok:some; b do#1 till 5s
+        child kids 3 compensated => kids/3 failed child_compensated; kids ok:some; b do#1 till 5s
         1s b do#1 failed no => b failed no; back failed; kids cancels 2,1
     ",
     );
     let output = run.state.steps[1].output.as_ref().expect("an output");
     assert_eq!((&output["completed"], &output["failed"]), (&json!(2), &json!(2)));
     assert_eq!(output["failures"][1]["child"], json!(3));
+}
+
+#[test]
+fn one_that_was_ended_by_hand_is_put_before_a_person_when_the_others_have_ended() {
+    // No more are started while nobody knows whether it failed; those at work are left to end.
+    for policy in ["stop", "compensate"] {
+        let stuck = "
+        a do#1 ok => a ok; kids has 4; kids starts 0,1
+        1s child kids 0 terminated => kids/0 in doubt child_terminated
+        recover => start kids 1
+        2s child kids 1 => kids/1 ok; kids stuck on do in doubt child_terminated
+        3s resolve as succeeded outcome all => told invalid_outcome
+        3s resolve as succeeded output => told invalid_output
+        ";
+        let run = many(
+            policy,
+            four(),
+            &format!(
+                "{stuck}
+        4s resolve as succeeded => kids do resolved as succeeded; kids/0 ok; kids starts 2,3; told resolve@9
+        5s child kids 2 => kids/2 ok
+        5s child kids 3 => kids/3 ok; kids ok; b do#1 till 10s
+        6s b do#1 failed no => b failed no; back failed; kids cancels 3,2
+        7s undone kids 2 => kids/2 undone; kids cancels 1
+        7s undone kids 3 => kids/3 undone; kids cancels 0
+        7s undone kids 1 => kids/1 undone
+        7s refused kids 0 undo illegal_here => kids/0 not undone illegal_here; kids stuck on undo illegal_here"
+            ),
+        );
+        assert_eq!(run.state.steps[1].output.as_ref().map(|output| &output["completed"]), Some(&json!(4)));
+        let halted = if policy == "stop" { "kids halted" } else { "kids halted and cancelled" };
+        many(
+            policy,
+            four(),
+            &format!(
+                "{stuck}
+        4s resolve as failed => kids do resolved as failed; kids/0 failed resolved_as_failed; {halted}; kids interrupted children_failed; back failed; kids cancels 1; told resolve@9"
+            ),
+        );
+    }
+}
+
+#[test]
+fn whatever_fails_beside_one_that_was_ended_by_hand_the_step_stays_in_doubt() {
+    many(
+        "stop",
+        four(),
+        "
+        a do#1 ok => a ok; kids has 4; kids starts 0,1
+        1s child kids 0 terminated => kids/0 in doubt child_terminated
+        2s child kids 1 compensated => kids/1 failed child_compensated; kids halted; kids stuck on do in doubt child_terminated
+        3s resolve as failed => kids do resolved as failed; kids/0 failed resolved_as_failed; kids failed children_failed; back failed; a undo#1 till 7s; told resolve@10
+    ",
+    );
+    many(
+        "stop",
+        four(),
+        "
+        a do#1 ok => a ok; kids has 4; kids starts 0,1
+        1s child kids 0 terminated => kids/0 in doubt child_terminated
+        2s child kids 1 terminated => kids/1 in doubt child_terminated; kids stuck on do in doubt child_terminated
+        waiting => stuck: step `kids` needs a person, nobody knows whether it happened: child_terminated: An operator has ended the saga KID as it stood, so what it has done stands; see which of its steps have happened, put right what has to be, and resolve this step. 1 more were ended so, and are resolved with it
+        3s resolve as succeeded => kids do resolved as succeeded; kids/0 ok; kids/1 ok; kids starts 2,3; told resolve@9
+    "
+        .replace("KID", &saga_id().child("kids", 0, 0, 0).to_string())
+        .as_str(),
+    );
+}
+
+#[test]
+fn continue_goes_on_beside_one_that_was_ended_by_hand_and_then_asks_a_person() {
+    let stuck = "
+        a do#1 ok => a ok; kids has 3; kids starts 0,1
+        1s child kids 0 terminated => kids/0 in doubt child_terminated; kids starts 2
+        2s child kids 1 => kids/1 ok
+        2s child kids 2 => kids/2 ok; kids stuck on do in doubt child_terminated
+    ";
+    let (ok, some) = (
+        "3s resolve as succeeded => kids do resolved as succeeded; kids/0 ok; kids ok:all; b do#1 till 8s; told resolve@11",
+        "3s resolve as failed => kids do resolved as failed; kids/0 failed resolved_as_failed; kids ok:some; b do#1 till 8s; told resolve@11",
+    );
+    many("continue", json!(3), &format!("{stuck}{ok}"));
+    many("continue", json!(3), &format!("{stuck}{some}"));
+    many("continue", json!(3), &format!("{stuck} 3s terminate forced => terminated; told terminate@11"));
 }
 
 #[test]

@@ -114,6 +114,24 @@ fn behind_the_pivot_a_stuck_step_may_be_passed_over_or_resolved() {
 }
 
 #[test]
+fn behind_the_pivot_one_that_was_ended_by_hand_is_started_anew_once_a_person_says_that_it_failed() {
+    behind(
+        "stop",
+        json!(2),
+        "
+        p do#1 ok => p ok pivot; kids has 2; kids starts 0,1
+        1s child kids 1 => kids/1 ok
+        1s child kids 0 terminated => kids/0 in doubt child_terminated; kids stuck on do in doubt child_terminated
+        2s skip => told illegal_here
+        2s retry => told illegal_here
+        2s resolve as failed => kids do resolved as failed; kids/0 failed resolved_as_failed; kids halted; kids stuck on do children_failed; told resolve@9
+        3s retry => kids do ordered; kids starts 0; told retry@13
+        4s child kids 0 => kids/0 ok; kids ok; completed
+    ",
+    );
+}
+
+#[test]
 fn what_is_no_list_is_stuck_behind_the_pivot() {
     let stuck = "p do#1 ok => p ok pivot; kids stuck on do bad_items";
     behind(

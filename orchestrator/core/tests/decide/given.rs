@@ -79,6 +79,7 @@ fn input(words: &[&str]) -> Input {
                     StepResult::Retry { error: error(code), after_ms: Some(u64::try_from(after).expect("positive")) }
                 }
                 ["unknown"] => StepResult::Unknown { error: error("lost") },
+                ["unknown", code] => StepResult::Unknown { error: error(code) },
                 ["not_happened"] => StepResult::NotHappened,
                 other => panic!("no result {other:?}"),
             };

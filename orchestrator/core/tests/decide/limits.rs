@@ -83,7 +83,7 @@ fn a_doubt_that_waits_for_its_turn_is_settled_first() {
         admitted a => a do#1 till 5s
         5s tick => a in doubt, do timed out; a probe again at 6s in doubt
         6s tick => a probe queued
-        preview => before: a cancel would first settle whether `a` happened and then undo a (if it happened) | undo a? | stays
+        preview => before: a cancel would first settle whether `a` happened and then undo a (if it happened) | 1 undo a? | stays
         7s cancel => cancel requested; told compensating
         8s admitted a => a probe#1 till 13s
         8s a probe#1 not_happened => a undo queued

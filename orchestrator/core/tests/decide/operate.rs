@@ -126,8 +126,8 @@ fn a_cancel_while_paused_is_taken_and_carried_out_when_resumed() {
         &format!(
             "{PAYING}
         1s pause => paused; told pause@5
-        2s cancel => cancel requested; told compensating
-        waiting => paused by ann: a test; turns back (cancelled) once it is resumed
+        2s cancel => cancel requested; told undecided by pay
+        waiting => paused by ann: a test; turns back (cancelled) once it is resumed, unless `pay` turns out to have happened
         3s pay do#1 failed card_declined => pay failed card_declined
         4s resume => resumed; back cancelled; seat undo#1 till 8s; told resume@8
     "
@@ -142,7 +142,7 @@ fn a_probe_without_trace_bars_the_door_only_when_resumed() {
         &format!(
             "{PAYING}
         5s tick => pay in doubt, do timed out; pay probe again at 6s in doubt
-        5s cancel => cancel requested; told compensating
+        5s cancel => cancel requested; told undecided by pay
         6s tick => pay probe#1 till 11s
         6s pause => paused; told pause@9
         7s pay probe#1 not_happened => pay do again at 8s in doubt
@@ -414,7 +414,7 @@ fn an_undo_has_a_new_budget_too() {
 fn an_undo_that_bars_the_door_is_not_passed_over() {
     check(PAID, &format!("{PAYING}
         5s tick => pay in doubt, do timed out; pay probe again at 6s in doubt
-        5s cancel => cancel requested; told compensating
+        5s cancel => cancel requested; told undecided by pay
         6s tick => pay probe#1 till 11s
         7s pay probe#1 not_happened => pay undo#1 till 12s
         8s pay undo#1 retry busy => pay undo again at 9s in doubt

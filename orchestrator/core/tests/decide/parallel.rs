@@ -100,7 +100,7 @@ fn a_parallel_within_a_branch_joins_there() {
         c do#1 ok => c ok
         1s b do#1 ok => b ok; d do#1 till 6s
         1s d do#1 ok => d ok; f do#1 till 6s
-        preview => undecided: a cancel would wait for the end of `f` and then undo d, then b, then c, then a; if it turns out to have happened, the saga goes forward instead | none f?, undo d, undo b, undo c, waive e, undo a | stays e
+        preview => undecided: a cancel would wait for the end of `f` and then undo d, then b and c at the same time, then a; if it turns out to have happened, the saga goes forward instead | 1 none f?, 1 waive e, 1 undo d, 2 undo b, 2 undo c, 3 undo a | stays e
         2s f do#1 failed no => f failed no; back failed; d undo#1 till 7s; e waived
         2s d undo#1 ok => d undone; b undo#1 till 7s; c undo#1 till 7s
         2s c undo#1 ok => c undone
@@ -261,7 +261,7 @@ fn a_cancel_and_a_deadline_wait_for_every_branch() {
     forked(
         "
         1s b1 do#1 ok => b1 ok
-        preview => before: a cancel would wait for the end of `a1` and then undo a1 (if it happened), then b1 | undo a1?, undo b1 | stays
+        preview => before: a cancel would wait for the end of `a1` and then undo a1 (if it happened) and b1 at the same time | 1 undo a1?, 1 undo b1 | stays
         1s cancel => cancel requested; told compensating
         2s a1 do#1 ok => a1 ok; back cancelled; a1 undo#1 till 6s; b1 undo#1 till 6s
         3s a1 undo#1 ok => a1 undone

@@ -34,8 +34,9 @@ impl Run {
                 None => format!("{name}/{child} undone"),
                 Some(error) => format!("{name}/{child} not undone {}", error.code),
             },
-            Fact::ChildEnded { child, error, .. } => match error {
+            Fact::ChildEnded { child, error, in_doubt, .. } => match error {
                 None => format!("{name}/{child} ok"),
+                Some(error) if *in_doubt => format!("{name}/{child} in doubt {}", error.code),
                 Some(error) => format!("{name}/{child} failed {}", error.code),
             },
             Fact::ChildrenHalted { cancelled, .. } => {
@@ -75,6 +76,7 @@ impl Run {
             }
             Fact::CancelRequested { forward: None, .. } => "cancel requested".to_owned(),
             Fact::CancelRequested { forward: Some(_), .. } => "cancel requested forward".to_owned(),
+            Fact::CancelRequestedAgain { by, .. } => format!("cancel requested again by {by}"),
             Fact::CancellationTurnedForward { .. } => "cancel turned forward".to_owned(),
             Fact::DeadlinePassed {} => "deadline passed".to_owned(),
             Fact::CompensationStarted { reason } => format!("back {}", reason.as_str()),
@@ -124,7 +126,7 @@ impl Run {
         let steps = preview.steps.iter().map(|step| {
             let uncertain = if step.if_it_happened { "?" } else { "" };
             let action = serde_json::to_value(step.action).expect("json");
-            format!("{} {}{uncertain}", action.as_str().expect("text"), step.step)
+            format!("{} {} {}{uncertain}", step.order, action.as_str().expect("text"), step.step)
         });
         let steps: Vec<String> = steps.collect();
         let side = serde_json::to_value(preview.pivot).expect("json");

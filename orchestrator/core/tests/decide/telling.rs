@@ -85,7 +85,7 @@ fn a_parent_hears_why_it_did_not_happen() {
         "
         start => started; seat do#1 till 10s
         terminate forced => terminated; told terminate@3
-        tell => terminated child_terminated: The saga 0193a1de-7d41-7cc1-9b5e-0242ac120002 is terminated.
+        tell => terminated child_terminated: An operator has ended the saga 0193a1de-7d41-7cc1-9b5e-0242ac120002 as it stood, so what it has done stands; see which of its steps have happened, put right what has to be, and resolve this step.
         waiting => telling the saga 0193a1de-7d41-7cc1-9b5e-0242ac12000a of its end
         parent told => parent told
         waiting => -
@@ -155,9 +155,9 @@ fn a_cancel_by_others_is_taken_over_while_nothing_was_started_by_it() {
         "
         start => started; seat do#1 till 10s
         seat do#1 ok paid => seat ok:paid; pay do#1 till 5s
-        cancel => cancel requested; told compensating
-        parent cancels => cancel adopted; told compensating
-        parent cancels => told compensating
+        cancel => cancel requested; told undecided by pay
+        parent cancels => cancel adopted; told undecided by pay
+        parent cancels => told undecided by pay
         pay do#1 ok => pay ok pivot; cancel turned forward; confirm do#1 till 5s
         confirm do#1 ok => confirm ok; completed; forward#1 till 2s
     ",
@@ -183,7 +183,7 @@ fn a_cancel_by_others_is_taken_over_while_nothing_was_started_by_it() {
             "{DONE}
         cancel => cancel requested forward; forward#1 till 2s; told forward
         forwarded refused => forward refused invalid_input
-        parent cancels => cancel adopted; forward#1 till 2s; told forward"
+        parent cancels => cancel adopted; cancel requested again by parent; forward#1 till 2s; told forward"
         ),
     );
     assert!(forward_tells(&run));

@@ -1,8 +1,11 @@
 //! Waits for signals: given early, in time, again, otherwise, too late.
 
+use amends_core::decide::{Input, decide};
+use amends_schemas::signal::SignalSaga;
 use serde_json::json;
+use uuid::Uuid;
 
-use crate::check::{Run, check};
+use crate::check::{Run, check, saga_id};
 
 /// An approval with two answers that is late after a minute, between two steps.
 pub const APPROVAL: &str = "
@@ -173,11 +176,38 @@ fn an_outcome_may_say_that_the_signal_did_not_come() {
 fn a_cancel_ends_the_wait_and_a_signal_after_it_is_too_late() {
     waiting(
         r#"
-        preview => before: a cancel would undo a | undo a | stays
+        preview => before: a cancel would undo a | 1 undo a | stays
         30s cancel => cancel requested; approval failed dropped; back cancelled; a undo#1 till 34s; told compensating
         30s signal approved yes-please data {"by":"ann"} => told signal_too_late
         60s tick => a undo again at 61s
     "#,
+    );
+}
+
+#[test]
+fn a_signal_that_comes_when_the_saga_turns_back_is_told_so() {
+    let run = check(
+        APPROVAL,
+        "
+        start => started; a do#1 till 5s
+        1s cancel => cancel requested; told compensating
+    ",
+    );
+    let mut state = run.state;
+    let signal = SignalSaga {
+        saga_id: saga_id(),
+        signal: "approved".to_owned(),
+        signal_id: Uuid::from_u128(1),
+        outcome: Some("yes-please".to_owned()),
+        data: json!({"by": "ann"}),
+        by: "ann".to_owned(),
+    };
+    let decision = decide(&run.definition, &mut state, Input::Signal(signal), run.now);
+    let problem = decision.signalled.expect("told").expect_err("too late");
+    assert_eq!(problem.code, "signal_too_late");
+    assert_eq!(
+        problem.message,
+        "the saga is running and turns back (cancelled): nobody waits for this signal any more"
     );
 }
 

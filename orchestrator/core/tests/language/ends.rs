@@ -1,6 +1,6 @@
 //! How a saga comes to its end: as a preview promises, and by whatever is left to be answered.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use amends_core::decide::{Input, decide, next_wakeup};
 use amends_core::definition::{Action, StepKind};
@@ -8,7 +8,7 @@ use amends_core::event::{Event, Fact};
 use amends_core::preview::preview;
 use amends_core::state::{Phase, SagaState};
 use amends_schemas::command::{Operation, StepResult};
-use amends_schemas::operate::{CancelPreview, OperatorAct, Resolution, UndoAction};
+use amends_schemas::operate::{CancelPreview, OperatorAct, PivotSide, Resolution, UndoAction};
 use amends_schemas::saga::{Cancellation, SagaStatus};
 use serde_json::json;
 
@@ -24,15 +24,6 @@ impl Watched {
         let mut state = self.state.clone();
         let cancel = Input::Cancel { by: "ann".to_owned(), reason: "why not".to_owned(), parent: None };
         let decision = decide(&self.definition, &mut state, cancel, self.now);
-        let undone = |events: &[Event]| -> BTreeSet<usize> {
-            let steps = events.iter().filter_map(|event| match event.fact {
-                Fact::StepDispatched { step, operation: Operation::Undo, .. }
-                | Fact::StepQueued { step, operation: Operation::Undo }
-                | Fact::ChildrenDispatched { step, operation: Operation::Undo, .. } => Some(step),
-                _ => None,
-            });
-            steps.collect()
-        };
         let turned = decision.events.iter().any(|event| matches!(event.fact, Fact::CompensationStarted { .. }));
         let open = self.state.turning_back().is_none() && !self.state.paused && self.state.rewind.is_none();
         match (&promised.cancel, decision.cancellation.expect("told")) {
@@ -45,46 +36,83 @@ impl Watched {
             }
             (CancelPreview::Compensate, Ok(Cancellation::Compensating { .. })) if open => {
                 assert!(turned, "{promised:#?} {state:#?}");
-                let names = promised
+                let undone = promised
                     .steps
                     .iter()
                     .filter(|step| matches!(step.action, UndoAction::Undo | UndoAction::CancelChildren));
-                let names: BTreeSet<usize> = names.filter_map(|step| self.definition.step_index(&step.step)).collect();
-                let mut events = decision.events;
-                self.undo_everything(&mut state, &mut events);
-                assert_eq!(undone(&events), names, "{promised:#?} {:#?}", self.state);
+                let orders: BTreeMap<usize, u32> =
+                    undone.filter_map(|step| Some((self.definition.step_index(&step.step)?, step.order))).collect();
+                assert_eq!(
+                    self.undo_everything(&mut state, &decision.events),
+                    orders,
+                    "{promised:#?} {:#?}",
+                    self.state
+                );
+                assert!(promised.steps.is_sorted_by_key(|step| step.order));
                 assert_eq!(state.status, SagaStatus::Compensated);
             }
             (
                 CancelPreview::AwaitStep { .. } | CancelPreview::SettleDoubt { .. },
-                Ok(Cancellation::Compensating { .. }),
+                Ok(told @ (Cancellation::Compensating { .. } | Cancellation::Undecided { .. })),
             ) => {
                 assert!(!turned || !open, "{promised:#?}");
+                let undecided = matches!(told, Cancellation::Undecided { .. });
+                assert_eq!(undecided, promised.pivot == PivotSide::Undecided, "{promised:#?}");
             }
-            (CancelPreview::Compensate | CancelPreview::Already, Ok(Cancellation::Compensating { .. })) => {}
+            (CancelPreview::Compensate, Ok(Cancellation::Compensating { .. })) => {}
+            (CancelPreview::Already, Ok(told)) => {
+                assert!(decision.events.is_empty(), "{promised:#?}");
+                let undecided = matches!(told, Cancellation::Undecided { .. });
+                assert_eq!(undecided, promised.pivot == PivotSide::Undecided, "{promised:#?}");
+            }
             (promised, told) => panic!("promised {promised:?}, told {told:?}"),
         }
     }
 
-    /// Every undo succeeds.
-    fn undo_everything(&self, state: &mut SagaState, events: &mut Vec<Event>) {
-        for _ in 0..ROUNDS_MAX {
-            let next = state.steps.iter().enumerate().find_map(|(step, now)| match &now.phase {
-                Phase::Queued { .. } => Some(Input::Admitted { step }),
-                Phase::InFlight { operation, .. } => Some(Input::Reply {
-                    step: self.definition.steps[step].name.to_string(),
-                    operation: *operation,
-                    attempt: now.attempts.of(*operation),
-                    result: StepResult::Succeeded { outcome: None, output: json!({}) },
-                }),
-                Phase::Children { .. } => {
-                    let child = *now.children.as_ref()?.undoing.first()?;
-                    self.child_input(step, child, Operation::Undo, SagaStatus::Completed)
+    /// Every undo succeeds, all that are under way at the same time: each step with the round, from one, in which its undo was begun.
+    fn undo_everything(&self, state: &mut SagaState, turned: &[Event]) -> BTreeMap<usize, u32> {
+        let mut begun = BTreeMap::new();
+        let mut note = |events: &[Event], round: u32| {
+            for event in events {
+                if let Fact::StepDispatched { step, operation: Operation::Undo, .. }
+                | Fact::StepQueued { step, operation: Operation::Undo }
+                | Fact::ChildrenDispatched { step, operation: Operation::Undo, .. } = event.fact
+                {
+                    begun.entry(step).or_insert(round);
                 }
-                _ => None,
-            });
-            let Some(next) = next else { return };
-            events.extend(decide(&self.definition, state, next, self.now).events);
+            }
+        };
+        note(turned, 1);
+        for round in 2..ROUNDS_MAX as u32 {
+            let open: Vec<usize> = state.open_steps().collect();
+            if open.is_empty() {
+                break;
+            }
+            for step in open {
+                while let Some(next) = self.undo_answered(state, step) {
+                    note(&decide(&self.definition, state, next, self.now).events, round);
+                }
+            }
+        }
+        begun
+    }
+
+    /// What lets the undo of a step go on to its success.
+    fn undo_answered(&self, state: &SagaState, step: usize) -> Option<Input> {
+        let now = &state.steps[step];
+        match &now.phase {
+            Phase::Queued { .. } => Some(Input::Admitted { step }),
+            Phase::InFlight { operation, .. } => Some(Input::Reply {
+                step: self.definition.steps[step].name.to_string(),
+                operation: *operation,
+                attempt: now.attempts.of(*operation),
+                result: StepResult::Succeeded { outcome: None, output: json!({}) },
+            }),
+            Phase::Children { .. } => {
+                let child = *now.children.as_ref()?.undoing.first()?;
+                self.child_input(step, child, Operation::Undo, SagaStatus::Completed)
+            }
+            _ => None,
         }
     }
 

@@ -9,6 +9,7 @@ mod watched;
 
 use std::collections::BTreeSet;
 
+use amends_core::event::Fact;
 use amends_schemas::saga::SagaStatus;
 use proptest::prelude::*;
 
@@ -75,6 +76,9 @@ fn the_definitions_reach_every_part_of_the_language() {
         }
         watched.come_to_an_end();
         seen.extend(watched.events.iter().map(|event| watched.name_of(event)));
+        if watched.events.iter().any(|event| matches!(event.fact, Fact::ChildEnded { in_doubt: true, .. })) {
+            seen.insert("a child in doubt".to_owned());
+        }
         seen.insert(watched.state.status.as_str().to_owned());
     }
     for wanted in [
@@ -86,6 +90,7 @@ fn the_definitions_reach_every_part_of_the_language() {
         "children_started",
         "children_dispatched",
         "child_ended",
+        "a child in doubt",
         "children_halted",
         "step_interrupted",
         "step_dispatched",

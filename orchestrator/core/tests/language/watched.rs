@@ -13,7 +13,7 @@ use amends_core::surroundings::Surroundings;
 use amends_core::view::{history_entry, summary, view, waiting_for};
 use amends_schemas::command::Operation;
 use amends_schemas::ids::SagaId;
-use amends_schemas::saga::SagaStatus;
+use amends_schemas::saga::{Cancellation, SagaStatus};
 use chrono::{DateTime, Utc};
 
 use crate::definitions::{Choices, epoch, saga_id, written};
@@ -27,6 +27,8 @@ pub struct Watched {
     pub operations: u128,
     /// Every id under which a child was started.
     started: BTreeSet<SagaId>,
+    /// Whether somebody who cancelled was told that amends are made.
+    amends_promised: bool,
 }
 
 impl Drop for Watched {
@@ -44,8 +46,15 @@ impl Watched {
         let (definition, given) = written(choices);
         let (state, decision) = start(&definition, saga_id(), given, epoch());
         let before = begin(&definition, saga_id(), &decision.events[0]).expect("begins");
-        let mut watched =
-            Self { definition, state, events: Vec::new(), now: epoch(), operations: 0, started: BTreeSet::new() };
+        let mut watched = Self {
+            definition,
+            state,
+            events: Vec::new(),
+            now: epoch(),
+            operations: 0,
+            started: BTreeSet::new(),
+            amends_promised: false,
+        };
         watched.take(before, decision);
         watched
     }
@@ -78,6 +87,7 @@ impl Watched {
             !refused || (decision.events.is_empty() && decision.effects.is_empty()),
             "what is refused changes nothing"
         );
+        self.amends_promised |= matches!(decision.cancellation, Some(Ok(Cancellation::Compensating { .. })));
         self.take(before, decision);
     }
 
@@ -108,6 +118,7 @@ impl Watched {
                 fact,
                 Fact::ParentTold {}
                     | Fact::CancelRequested { forward: Some(_), .. }
+                    | Fact::CancelRequestedAgain { .. }
                     | Fact::CancellationAdopted { .. }
                     | Fact::ForwardCancellationDispatched { .. }
                     | Fact::ForwardCancellationStarted { .. }
@@ -115,7 +126,22 @@ impl Watched {
             );
             assert!(after, "after the end: {fact:?}");
         }
+        if let Fact::StepFailed { step, .. }
+        | Fact::StepInterrupted { step, .. }
+        | Fact::StepSucceeded { step, .. }
+        | Fact::StepUndone { step }
+        | Fact::StepPassedOver { step, .. } = fact
+        {
+            self.check_nobody_in_doubt(*step);
+        }
         match fact {
+            Fact::ChildEnded { error: Some(error), operation: Operation::Do, in_doubt, .. } => {
+                assert_eq!(
+                    error.code == "child_terminated",
+                    *in_doubt,
+                    "what was ended by hand is not known to have failed"
+                );
+            }
             Fact::StepDispatched { step, operation: Operation::Undo, .. }
             | Fact::StepQueued { step, operation: Operation::Undo }
             | Fact::ChildrenDispatched { step, operation: Operation::Undo, .. } => self.check_undo(state, *step),
@@ -123,6 +149,9 @@ impl Watched {
             | Fact::WaitStarted { step, .. }
             | Fact::ChildrenStarted { step, .. } => {
                 self.check_turn(state, *step);
+            }
+            Fact::StepSucceeded { pivot: true, .. } | Fact::SagaCompleted { .. } => {
+                assert!(!self.amends_promised, "somebody was told that amends are made");
             }
             Fact::StepPassedOver { step, operation, .. } => {
                 assert!(!state.steps[*step].phase.in_doubt(), "nobody skips a doubt");
@@ -133,6 +162,14 @@ impl Watched {
             }
             _ => {}
         }
+    }
+
+    /// A step has no end while nobody has said what its children did that were ended by hand.
+    fn check_nobody_in_doubt(&self, step: usize) {
+        let of_step = self.events.iter().rev().filter(|event| event.fact.step() == Some(step));
+        let mut since = of_step.take_while(|event| !matches!(event.fact, Fact::StepResolved { .. }));
+        let in_doubt = since.any(|event| matches!(event.fact, Fact::ChildEnded { in_doubt: true, .. }));
+        assert!(!in_doubt, "step {step} comes to an end though a child is in doubt");
     }
 
     /// Nothing is undone past the pivot, nothing in doubt but to bar it, and nothing before what came after it.
@@ -237,7 +274,7 @@ impl Watched {
                 .filter(|child| children.undone.contains(*child) && !children.running.contains(child));
             let placed = children.waiting() as usize
                 + children.running.len()
-                + (children.completed.count() + children.failed.count()) as usize
+                + (children.completed.count() + children.failed.count() + children.in_doubt.count()) as usize
                 + undone.count();
             assert_eq!(placed, children.total as usize, "{children:?}");
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use amends_core::accept::accept;
 use amends_core::decide::{self, Decision, Input, Start};
 use amends_core::definition::DefinitionLibrary;
-use amends_schemas::command::{Reply, StepError, StepResult};
+use amends_schemas::command::{OUTPUT_TOO_LARGE, Operation, Reply, StepError, StepResult};
 use amends_schemas::ids::SagaId;
 use amends_schemas::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX, START_AHEAD_DAYS_MAX, STEP_OUTPUT_BYTES_MAX};
 use amends_schemas::operate::Operated;
@@ -364,7 +364,7 @@ fn check_cancel(cancel: &CancelSaga) -> Result<(), Problem> {
 }
 
 /// An output beyond its bound is not kept, but neither is it taken for a failure: what the worker did is done. The step is
-/// in doubt, and comes before a person when it stays so.
+/// in doubt, and comes before a person at once, for it would answer the same again. What an undo returns is nobody's, and is left out.
 ///
 /// `bytes` is the reply's whole size when it is known, so that most need not be measured.
 fn bounded(mut reply: Reply, bytes: usize) -> Reply {
@@ -372,11 +372,18 @@ fn bounded(mut reply: Reply, bytes: usize) -> Reply {
         && let StepResult::Succeeded { output, .. } = &reply.result
         && has_more_bytes_than(output, STEP_OUTPUT_BYTES_MAX)
     {
-        reply.result = StepResult::Unknown {
-            error: StepError::new(
-                "output_too_large",
-                format!("the step answered with more than {STEP_OUTPUT_BYTES_MAX} bytes of output"),
-            ),
+        reply.result = match reply.operation {
+            Operation::Do | Operation::Probe => StepResult::Unknown {
+                error: StepError::new(
+                    OUTPUT_TOO_LARGE,
+                    format!(
+                        "It answered with more than {STEP_OUTPUT_BYTES_MAX} bytes of output, which are not kept, and would answer the same \
+                         again. See in its context what it has done, resolve it as succeeded with an output that fits, or as failed, and \
+                         have its worker return less."
+                    ),
+                ),
+            },
+            Operation::Undo => StepResult::Succeeded { outcome: None, output: serde_json::Value::Null },
         };
     }
     reply
