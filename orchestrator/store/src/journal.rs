@@ -20,8 +20,7 @@ const READ_CHUNK: usize = 256;
 const CREATE: &str = "CREATE $id CONTENT $row RETURN NONE";
 
 /// Creates the record, or finds out who did.
-pub(crate) async fn append(database: &Database, record: &JournalRecord) -> Result<(), StoreError> {
-    let row = JournalRow::new(record)?;
+pub(crate) async fn append(database: &Database, row: &JournalRow) -> Result<(), StoreError> {
     for _ in 0..APPEND_ATTEMPTS_MAX {
         let mut bindings = Variables::new();
         bindings.insert("id", row.id.clone());
@@ -33,7 +32,7 @@ pub(crate) async fn append(database: &Database, record: &JournalRecord) -> Resul
         match error.kind() {
             ErrorKind::AlreadyExists | ErrorKind::Conflict => {
                 if let Some(found) = read(database, vec![row.id.clone()]).await?.pop() {
-                    return compare(&row, found);
+                    return compare(row, found);
                 }
             }
             ErrorKind::Unavailable | ErrorKind::Locked | ErrorKind::Bug => {
@@ -41,7 +40,8 @@ pub(crate) async fn append(database: &Database, record: &JournalRecord) -> Resul
             }
         }
     }
-    Err(StoreError::Unavailable(format!("position {} of partition {} is contended", record.position, record.partition)))
+    let (partition, position) = row.position()?;
+    Err(StoreError::Unavailable(format!("position {position} of partition {partition} is contended")))
 }
 
 /// A record that we wrote, and whose answer was lost, is success; anything else at our position means that we were replaced.

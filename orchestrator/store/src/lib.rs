@@ -43,6 +43,7 @@
 
 mod bulk;
 mod codec;
+mod commit;
 mod count;
 mod deployment;
 mod journal;

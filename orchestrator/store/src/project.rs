@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use surrealdb::types::{Array, SurrealValue, Value, Variables};
 
+use crate::known::KnownSagas;
 use crate::rows::SagaRow;
 use crate::store::unavailable;
 use crate::tally::{BEFORE, Tally};
@@ -22,6 +23,9 @@ const PROJECT_ATTEMPTS_MAX: usize = 8;
 
 /// The checkpoint does not say who moved it, only in which epoch.
 const LATER_OWNER: &str = "a later owner";
+
+/// Writes rows that are not there yet.
+const INSERT: &str = "INSERT INTO saga $rows RETURN NONE";
 
 /// Writes rows, and tells what follows `VALUE` of each of them. Measured against `FOR $row IN $rows { UPSERT … }` in a debug build:
 /// half its time for rows that are new, a third for others.
@@ -45,43 +49,62 @@ pub(crate) struct Checkpoint {
     pub(crate) position: u64,
 }
 
+/// Rows by whether there may be one of their saga already: to write over one costs several times what a new one does.
+#[derive(Debug, Default)]
+struct Rows {
+    fresh: Vec<SagaRow>,
+    others: Vec<SagaRow>,
+}
+
 /// Writes rows and checkpoint in one transaction. The checkpoint never moves back, neither in epoch nor in position.
 pub(crate) async fn project(
     database: &Database,
+    known: &KnownSagas,
     partition: PartitionId,
     checkpoint: Checkpoint,
     sagas: &[StoredSaga],
 ) -> Result<(), StoreError> {
-    let mut rows = Vec::with_capacity(sagas.len());
+    let mut rows = Rows::default();
     let mut bytes = 0;
     for saga in sagas {
         let row = SagaRow::new(partition, saga)?;
         bytes += row.blob_bytes();
-        rows.push(row);
+        let kind = if known.surely_absent(saga.state.saga_id) { &mut rows.fresh } else { &mut rows.others };
+        kind.push(row);
+        // Noted before it is written: what is tried again may have been written already.
+        known.add(saga.state.saga_id);
         // Rows may be newer than the checkpoint: those that do not fit go first, and leave it where it is.
         if bytes > TRANSACTION_BYTES {
-            write_rows(database, partition, Checkpoint { position: 0, ..checkpoint }, &rows).await?;
-            rows.clear();
+            let full = std::mem::take(&mut rows);
+            write_rows(database, partition, Checkpoint { position: 0, ..checkpoint }, full).await?;
             bytes = 0;
         }
     }
-    write_rows(database, partition, checkpoint, &rows).await
+    write_rows(database, partition, checkpoint, rows).await
 }
 
 async fn write_rows(
     database: &Database,
     partition: PartitionId,
     checkpoint: Checkpoint,
-    rows: &[SagaRow],
+    mut rows: Rows,
 ) -> Result<(), StoreError> {
     let mut attempt = 1;
     loop {
-        match try_project(database, partition, checkpoint, rows).await {
+        match try_project(database, partition, checkpoint, &rows).await {
             Ok(stored) if stored.epoch > checkpoint.epoch => return Err(fenced(partition, stored)),
             Ok(_) => return Ok(()),
-            Err(error) if error.kind() == ErrorKind::Conflict && attempt < PROJECT_ATTEMPTS_MAX => attempt += 1,
+            Err(error) if attempt < PROJECT_ATTEMPTS_MAX => match error.kind() {
+                ErrorKind::Conflict => {}
+                // An owner of an earlier epoch was quicker.
+                ErrorKind::AlreadyExists => rows.others.append(&mut rows.fresh),
+                ErrorKind::Unavailable | ErrorKind::Locked | ErrorKind::Bug => {
+                    return Err(unavailable("projecting sagas", &error));
+                }
+            },
             Err(error) => return Err(unavailable("projecting sagas", &error)),
         }
+        attempt += 1;
     }
 }
 
@@ -95,7 +118,7 @@ async fn try_project(
     database: &Database,
     partition: PartitionId,
     checkpoint: Checkpoint,
-    rows: &[SagaRow],
+    rows: &Rows,
 ) -> Result<Checkpoint, DatabaseError> {
     let transaction = database.begin().await?;
     let stored = stored_checkpoint(&transaction, partition).await?.unwrap_or(checkpoint);
@@ -103,7 +126,10 @@ async fn try_project(
         transaction.cancel().await?;
         return Ok(stored);
     }
-    upsert(&transaction, rows).await?;
+    let mut tally = Tally::default();
+    insert(&transaction, &rows.fresh, &mut tally).await?;
+    upsert(&transaction, &rows.others, &mut tally).await?;
+    tally.write(&transaction).await?;
     let moved = Checkpoint { epoch: checkpoint.epoch, position: checkpoint.position.max(stored.position) };
     // Written even when it stays: two projectors at once then collide here, whatever their rows are.
     write_checkpoint(&transaction, partition, moved).await?;
@@ -111,19 +137,35 @@ async fn try_project(
     Ok(moved)
 }
 
-/// Writes rows over those that are there, and moves the counters with them.
-pub(crate) async fn upsert(transaction: &Transaction, rows: &[SagaRow]) -> Result<(), DatabaseError> {
-    let statement = format!("{UPSERT} {BEFORE}");
-    let mut tally = Tally::default();
+/// Writes rows of sagas that have none.
+async fn insert(transaction: &Transaction, rows: &[SagaRow], tally: &mut Tally) -> Result<(), DatabaseError> {
     for chunk in rows.chunks(CHUNK_ROWS) {
-        let values: Vec<Value> = chunk.iter().cloned().map(SagaRow::into_value).collect();
-        let mut bindings = Variables::new();
-        bindings.insert("rows", Array::from(values).into_value());
-        let before = transaction.query_values(&statement, bindings).await?.take_values(0)?;
-        before.into_iter().for_each(|row| tally.was(row));
-        chunk.iter().for_each(|row| row.count(&mut tally));
+        transaction.query_values(INSERT, bound(chunk)).await?;
+        chunk.iter().for_each(|row| row.count(tally));
     }
-    tally.write(transaction).await
+    Ok(())
+}
+
+/// Writes rows over those that are there.
+pub(crate) async fn upsert(
+    transaction: &Transaction,
+    rows: &[SagaRow],
+    tally: &mut Tally,
+) -> Result<(), DatabaseError> {
+    let statement = format!("{UPSERT} {BEFORE}");
+    for chunk in rows.chunks(CHUNK_ROWS) {
+        let before = transaction.query_values(&statement, bound(chunk)).await?.take_values(0)?;
+        before.into_iter().for_each(|row| tally.was(row));
+        chunk.iter().for_each(|row| row.count(tally));
+    }
+    Ok(())
+}
+
+fn bound(rows: &[SagaRow]) -> Variables {
+    let rows: Vec<Value> = rows.iter().cloned().map(SagaRow::into_value).collect();
+    let mut bindings = Variables::new();
+    bindings.insert("rows", Array::from(rows).into_value());
+    bindings
 }
 
 /// Up to which position the view holds everything; none before the first projection.

@@ -12,6 +12,7 @@ use crate::keys::VIEW_VERSION;
 use crate::project::upsert;
 use crate::rows::{STATE_COLUMNS, SagaRow, StateRow, from_values, saga_id_of};
 use crate::store::unavailable;
+use crate::tally::Tally;
 
 /// Rows of one page: a short transaction, for a projector that meets it has to begin anew.
 const PAGE_ROWS: usize = 200;
@@ -114,7 +115,9 @@ async fn try_rekey(
     }
     let changed = again.len();
     let written = async {
-        upsert(&transaction, &again).await?;
+        let mut tally = Tally::default();
+        upsert(&transaction, &again, &mut tally).await?;
+        tally.write(&transaction).await?;
         let statement = "UPSERT view:main CONTENT $progress RETURN NONE";
         transaction.query(statement, json!({"progress": progress})).await?;
         transaction.commit().await

@@ -178,6 +178,11 @@ impl JournalRow {
         })
     }
 
+    /// Of what makes it large.
+    pub(crate) fn blob_bytes(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn position(&self) -> Result<(PartitionId, u64), StoreError> {
         let numbers = match &self.id.key {
             RecordIdKey::Array(array) => array.iter().map(|value| value.as_int().copied()).collect::<Vec<_>>(),

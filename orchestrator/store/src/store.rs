@@ -8,6 +8,7 @@ use amends_schemas::saga::{ListSagas, Page, SagaSummary};
 use amends_schemas::search::{SagaCount, SagaCounts, SagaFilter};
 use async_trait::async_trait;
 
+use crate::commit::Commits;
 use crate::known::KnownSagas;
 use crate::project::Checkpoint;
 use crate::{count, deployment, journal, list, park, project, recover, rekey, schema, tally};
@@ -17,6 +18,7 @@ use crate::{count, deployment, journal, list, park, project, recover, rekey, sch
 pub struct SurrealStore {
     pub(crate) database: Database,
     known: KnownSagas,
+    commits: Commits,
 }
 
 impl SurrealStore {
@@ -26,7 +28,8 @@ impl SurrealStore {
     /// [`StoreError::Unavailable`].
     pub async fn open(database: Database) -> Result<Self, StoreError> {
         schema::define(&database).await?;
-        Ok(Self { known: KnownSagas::new(database.clone()), database })
+        let commits = Commits::into(database.clone());
+        Ok(Self { known: KnownSagas::new(database.clone()), commits, database })
     }
 
     pub(crate) const fn database(&self) -> &Database {
@@ -59,7 +62,7 @@ impl Store for SurrealStore {
     }
 
     async fn append(&self, record: &JournalRecord) -> Result<(), StoreError> {
-        journal::append(&self.database, record).await
+        self.commits.append(record).await
     }
 
     async fn project(
@@ -69,8 +72,8 @@ impl Store for SurrealStore {
         checkpoint: u64,
         sagas: &[StoredSaga],
     ) -> Result<(), StoreError> {
-        sagas.iter().for_each(|saga| self.known.add(saga.state.saga_id));
-        project::project(&self.database, partition, Checkpoint { epoch, position: checkpoint }, sagas).await
+        project::project(&self.database, &self.known, partition, Checkpoint { epoch, position: checkpoint }, sagas)
+            .await
     }
 
     async fn park(&self, partition: PartitionId, epoch: u64, parked: &[ParkedFacts]) -> Result<(), StoreError> {

@@ -112,6 +112,40 @@ fn of_eight_owners_one_wins_and_the_others_are_told_who() -> Result<()> {
 }
 
 #[test]
+fn records_of_many_partitions_at_once_stand_or_fall_each_by_itself() -> Result<()> {
+    check(|place| async move {
+        let store = store(&place).await?;
+        // Somebody else owns two of them by now.
+        for partition in [5, 11] {
+            store.append(&record(partition, 1, 7, "other")).await?;
+        }
+        for position in 1..=5 {
+            let appending: Vec<_> = (0..16)
+                .map(|partition| {
+                    let store = store.clone();
+                    tokio::spawn(async move { store.append(&record(partition, position, 1, "us")).await })
+                })
+                .collect();
+            for (partition, appended) in (0..16).zip(appending) {
+                match appended.await? {
+                    Ok(()) => assert!(position > 1 || ![5, 11].contains(&partition), "{partition}"),
+                    Err(StoreError::Fenced { partition: of, owner, epoch: 7, .. }) => {
+                        assert_eq!((of, &*owner, position), (PartitionId(partition), "other", 1));
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+        for partition in 0..16 {
+            let found = store.records(PartitionId(partition), &[1, 2, 3, 4, 5]).await?;
+            let owner = if [5, 11].contains(&partition) { "other" } else { "us" };
+            assert_eq!((found.len(), &*found[0].owner), (5, owner), "{partition}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn an_empty_partition_recovers_as_nothing() -> Result<()> {
     check(|place| async move {
         let recovered = store(&place).await?.recover(P).await?;
