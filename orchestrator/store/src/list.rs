@@ -200,6 +200,10 @@ mod tests {
             (filter(), "*"),
             (SagaFilter { status: stuck(), ..filter() }, "s/stuck"),
             (SagaFilter { status: vec![SagaStatus::Stuck, SagaStatus::Running], ..filter() }, "s/running+s/stuck"),
+            (SagaFilter { status: vec![SagaStatus::Completed], ..filter() }, "*"),
+            (SagaFilter { status: vec![SagaStatus::Stuck, SagaStatus::Completed], ..filter() }, "*"),
+            (SagaFilter { status: vec![SagaStatus::Completed], definition: Some("a".into()), ..filter() }, "d/a"),
+            (SagaFilter { status: vec![SagaStatus::Completed], tag: vec!["t".into()], ..filter() }, "t/t"),
             (SagaFilter { definition: Some("a".into()), ..filter() }, "d/a"),
             (SagaFilter { definition: Some("a".into()), version: Some(2), ..filter() }, "v/a/2"),
             (

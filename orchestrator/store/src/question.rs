@@ -6,8 +6,8 @@ use amends_schemas::search::{SagaFilter, SagaSort, words};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::keys::{
-    EVERY, kind_of, of_both, of_definition, of_error, of_kind, of_paused, of_status, of_status_and_tag, of_step,
-    of_tag, of_version, of_word, rank_of_time,
+    EVERY, is_marked, kind_of, of_both, of_definition, of_error, of_kind, of_paused, of_status, of_status_and_tag,
+    of_step, of_tag, of_version, of_word, rank_of_time,
 };
 use crate::listed::ListedRow;
 
@@ -71,10 +71,10 @@ impl Question {
 
     /// Where sagas that fit are found, what is likely to hold fewest first.
     pub(crate) fn sources(&self) -> Vec<Source> {
-        let filter = &self.filter;
+        let (filter, statuses) = (&self.filter, self.marked_statuses());
         let mut sources: Vec<Source> = Vec::new();
         for tag in &filter.tag {
-            sources.push(match &filter.status[..] {
+            sources.push(match statuses {
                 [] => vec![of_tag(tag)],
                 statuses => statuses.iter().map(|status| of_status_and_tag(*status, tag)).collect(),
             });
@@ -83,7 +83,7 @@ impl Question {
         sources.extend(self.words.iter().map(|word| vec![of_word(word)]));
         sources.extend(filter.step.as_deref().map(|step| vec![of_step(step)]));
         sources.extend((filter.paused == Some(true)).then(|| vec![of_paused()]));
-        match (&filter.status[..], &filter.definition) {
+        match (statuses, &filter.definition) {
             ([], None) => {}
             ([], Some(definition)) => sources.push(match filter.version {
                 Some(version) => vec![of_version(definition, version)],
@@ -102,9 +102,15 @@ impl Question {
         sources
     }
 
+    /// The statuses asked for, when keys tell all sagas that have one of them; none otherwise.
+    fn marked_statuses(&self) -> &[SagaStatus] {
+        let statuses = &self.filter.status[..];
+        if statuses.iter().copied().all(is_marked) { statuses } else { &[] }
+    }
+
     /// Where to look in the order of changes, which has fewer keys.
     pub(crate) fn source_of_changes(&self) -> Source {
-        match (&self.filter.status[..], &self.filter.definition) {
+        match (self.marked_statuses(), &self.filter.definition) {
             ([], None) => vec![EVERY.to_owned()],
             ([], Some(definition)) => vec![of_definition(definition)],
             (statuses, _) => statuses.iter().map(|status| of_status(*status)).collect(),
