@@ -92,6 +92,10 @@ async fn change(database: &Database, statement: &str, bindings: Variables) -> Re
     }
 }
 
+/// Running operations read to find those that began first. The index is walked forward although that is its other end: backward the embedded
+/// engine passes everything in its table in memory, at every look.
+const RUNNING_READ_MAX: usize = 1_000;
+
 #[async_trait]
 impl BulkStore for SurrealStore {
     async fn create_bulk(&self, record: &BulkRecord) -> Result<Option<BulkRecord>, StoreError> {
@@ -133,15 +137,14 @@ impl BulkStore for SurrealStore {
     }
 
     async fn running_bulk(&self, most: usize) -> Result<Vec<BulkRecord>, StoreError> {
-        let statement = format!(
-            "SELECT {COLUMNS} FROM bulk WHERE keys CONTAINS $key AND rank < 'g' ORDER BY rank DESC LIMIT $limit"
-        );
+        let statement =
+            format!("SELECT {COLUMNS} FROM bulk WHERE keys CONTAINS $key AND rank > '' ORDER BY rank LIMIT $limit");
         let mut bindings = Variables::new();
         bindings.insert("key", RUNNING);
-        bindings.insert("limit", i64::try_from(most).unwrap_or(i64::MAX));
+        bindings.insert("limit", i64::try_from(RUNNING_READ_MAX.max(most)).unwrap_or(i64::MAX));
         let found = rows(&self.database, &statement, bindings).await?;
-        // What a newer version began with a verb that is not known here is left to it.
-        Ok(found.into_iter().filter_map(|row| row.into_record().ok()).collect())
+        // Those that began first have a place first. What a newer version began with a verb that is not known here is left to it.
+        Ok(found.into_iter().rev().filter_map(|row| row.into_record().ok()).take(most).collect())
     }
 
     async fn replace_bulk(&self, record: &BulkRecord) -> Result<bool, StoreError> {
