@@ -117,6 +117,8 @@ impl Alone {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    // As in the product's binary. Without a subscriber the database would write out the key of every access, for nobody.
+    tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
     let mut asked_to_end = signal(SignalKind::terminate())?;
     // Whichever ends first drops the other, and with it every process it has started.
     tokio::select! {
