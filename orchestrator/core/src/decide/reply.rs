@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use amends_schemas::command::{Operation, StepError, StepResult};
 
+use super::timers::held_back;
 use super::turn::{Turn, later, retry_of};
 use crate::backoff::backoff;
+use crate::definition::StepKind;
 use crate::event::{DoubtCause, Fact};
 use crate::state::Phase;
 
@@ -23,7 +25,12 @@ impl Turn<'_> {
             return;
         }
         let Some(index) = self.definition.step_index(name) else { return };
-        let Some((_, state)) = self.step(index) else { return };
+        let Some((step, state)) = self.step(index) else { return };
+        // The saga goes back, and has dropped the pivot that by its worker's last word did not happen: it is done anew. Nothing could be undone
+        // any more behind one that counted.
+        if step.kind == StepKind::Pivot && held_back(self.state, &state.phase) {
+            return;
+        }
         // An answer to something that was never asked is not ours.
         // Nor is one of an earlier round: that had another idempotency key.
         if attempt <= state.earlier.of(operation) || attempt > state.attempts.of(operation) {

@@ -52,6 +52,38 @@ fn long(given: &str, script: &str) -> Run {
 }
 
 #[test]
+fn what_happened_after_all_while_the_saga_goes_back_is_undone_too() {
+    long(
+        BACKING_OFF,
+        "
+        1s retry-from a => a ordered back; c undo#1 till 5s; told retry-from@10
+        2s c undo#1 retry busy => c undo again at 3s
+        2s d do#1 ok => d ok; d undo#1 till 6s
+        2s d undo#1 ok => d undone
+        3s tick => c undo#2 till 7s
+        3s c undo#2 ok => c undone; a undo#1 till 7s
+    ",
+    );
+}
+
+#[test]
+fn a_pivot_that_answers_late_while_the_saga_goes_back_counts_for_nothing() {
+    long(
+        BACKING_OFF,
+        "
+        2s tick => d do#2 till 7s
+        2s d do#2 ok => d ok; p do#1 till 7s
+        3s p do#1 retry busy => p do again at 3.185s
+        3s retry-from c => c ordered back; d undo#1 till 7s; told retry-from@14
+        3s p do#1 ok => -
+        4s d undo#1 ok => d undone; c undo#1 till 8s
+        5s c undo#1 ok => c undone; rewound c,d,p; c do#2 till 10s
+        5s p do#1 ok => -
+    ",
+    );
+}
+
+#[test]
 fn what_has_succeeded_from_there_on_is_undone_backwards_and_done_anew_under_new_keys() {
     long(
         BACKING_OFF,

@@ -185,6 +185,10 @@ impl Watched {
             return;
         }
         assert!(state.reason.is_some() || state.rewind.is_some(), "it does not turn back");
+        // One that is tried again was begun in its turn; what came after it may have answered late, that it happened after all.
+        if matches!(phase, Phase::BackingOff { operation: Operation::Undo, .. }) {
+            return;
+        }
         for later in (0..state.steps.len()).filter(|later| self.comes_before(step, *later)) {
             let undoable =
                 matches!(self.definition.steps[later].compensate, Compensate::Undo { .. } | Compensate::Cancel);
