@@ -37,7 +37,7 @@ pub fn example_contract_documents() -> Vec<Document> {
     documents(&SAGAS, "json").into_iter().filter(is_example).collect()
 }
 
-/// The definitions that were released, as a JSON object from `name@version` to content hash.
+/// The definitions and contracts that were released, as a JSON object from `name@version` to content hash.
 pub const RELEASED: &str = include_str!("../sagas/released.json");
 
 /// The JSON Schema (2020-12) of saga definitions, which editors complete from.
