@@ -27,9 +27,6 @@ const PAUSE_MAX: Duration = Duration::from_millis(400);
 /// Nobody answered, or who did is about to give the partition to another.
 const SILENCE: [&str; 4] = ["no_responders", "request_timeout", "nats_unavailable", "partition_lost"];
 
-/// The saga is parked, or its definition cannot be run: no asking again helps before another binary comes.
-const ANOTHER_BINARY: [&str; 3] = ["definition_missing", "record_unread", "contract_missing"];
-
 /// Asks on behalf of HTTP requests.
 #[derive(Debug)]
 pub struct Asking {
@@ -96,7 +93,7 @@ impl Asking {
                 Err(problem) => Err(problem),
             };
             match result {
-                Err(problem) if may_pass(&problem) => {
+                Err(problem) if problem.may_pass() => {
                     *self.partition_count.write().await = None;
                     if !patience.pause().await {
                         return Err(orchestrator_unavailable(problem));
@@ -142,7 +139,7 @@ impl Asking {
         let mut patience = Patience::new(patience);
         loop {
             match self.nats.ask(subject.to_owned(), question, patience.attempt_timeout()).await {
-                Err(problem) if may_pass(&problem) => {
+                Err(problem) if problem.may_pass() => {
                     if !patience.pause().await {
                         return Err(problem);
                     }
@@ -170,11 +167,6 @@ impl Asking {
         let subject = subjects::partition(partition, PartitionVerb::Standing);
         self.nats.ask(subject, &json!({}), timeout).await.ok()
     }
-}
-
-/// Whether asking again soon may bring another answer.
-fn may_pass(problem: &Problem) -> bool {
-    problem.kind == ProblemKind::Unavailable && !ANOTHER_BINARY.contains(&problem.code.as_str())
 }
 
 /// Says that it was an orchestrator who was silent; what one has answered stays as it is.

@@ -49,6 +49,13 @@ pub struct FieldError {
 }
 
 impl Problem {
+    /// The code of a saga whose definition this binary lacks.
+    pub const DEFINITION_MISSING: &str = "definition_missing";
+    /// The code of a saga that a newer version wrote.
+    pub const RECORD_UNREAD: &str = "record_unread";
+    /// The code of a definition that cannot be started because this binary lacks a contract of it.
+    pub const CONTRACT_MISSING: &str = "contract_missing";
+
     /// A problem of any kind.
     pub fn new(kind: ProblemKind, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { kind, code: code.into(), message: cut(message.into()), errors: Vec::new() }
@@ -77,6 +84,17 @@ impl Problem {
     /// Our own fault; details belong in the log, not in `message`.
     pub fn internal(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(ProblemKind::Internal, code, message)
+    }
+
+    /// Whether asking again may bring another answer before anybody does anything. Not where another binary has to come first: the saga is
+    /// parked, or the definition that is to be started cannot be run.
+    pub fn may_pass(&self) -> bool {
+        self.kind == ProblemKind::Unavailable && !self.is_parked() && self.code != Self::CONTRACT_MISSING
+    }
+
+    /// Whether the saga is there, but parked: this binary lacks its definition, or a newer one wrote it.
+    pub fn is_parked(&self) -> bool {
+        [Self::DEFINITION_MISSING, Self::RECORD_UNREAD].contains(&self.code.as_str())
     }
 
     /// The same problem, with the offending places named.

@@ -4,6 +4,7 @@ mod step;
 
 use std::collections::BTreeMap;
 
+use amends_schemas::command::Operation;
 use amends_schemas::ids::SagaId;
 use amends_schemas::operate::OperatorVerb;
 use amends_schemas::saga::SagaStatus;
@@ -214,14 +215,12 @@ fn moving_status(state: &SagaState) -> SagaStatus {
 fn rewind(state: &mut SagaState, steps: &[usize]) {
     for &index in steps {
         let Some(step) = state.steps.get_mut(index) else { continue };
-        *step = StepState {
-            // Also of a step that has no attempts: its children have ids by it.
-            round: step.round.saturating_add(1),
-            earlier: step.attempts,
-            attempts: step.attempts,
-            renewed: step.attempts,
-            ..StepState::pending()
-        };
+        // One that asked to be tried again keeps its key: should a copy of its command still be carried out somewhere, it is the one thing
+        // that is asked for. Any other begins anew, also one that has no attempts: its children have ids by its round.
+        let asked_again = matches!(step.phase, Phase::BackingOff { operation: Operation::Do, in_doubt: false, .. });
+        let (round, earlier) =
+            if asked_again { (step.round, step.earlier) } else { (step.round.saturating_add(1), step.attempts) };
+        *step = StepState { round, earlier, attempts: step.attempts, renewed: step.attempts, ..StepState::pending() };
     }
     state.succeeded.retain(|index| !steps.contains(index));
     state.rewind = None;

@@ -20,12 +20,15 @@ pub struct Tuning {
     /// Bytes written before they become a file. What is deleted gives its space back after a few times as much has been written; a restart
     /// after a crash reads at most twice as much, and so much memory is used. The largest transaction has to fit in.
     pub memtable_bytes: u64,
+    /// Bytes of blocks of files kept in memory, uncompressed; what is not there is read through the system's cache.
+    pub cache_bytes: u64,
 }
 
 impl Default for Tuning {
-    /// Far more than the largest projection, and little of any machine: SurrealKV itself takes a gigabyte where there are 16 or more.
+    /// Far more than the largest transaction, and little of any machine: where there are 16 GiB or more, SurrealKV itself takes one for its
+    /// table and half of all memory for blocks.
     fn default() -> Self {
-        Self { memtable_bytes: 256 * 1024 * 1024 }
+        Self { memtable_bytes: 128 * 1024 * 1024, cache_bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -33,7 +36,8 @@ impl Default for Tuning {
 pub(crate) async fn open(url: &str, tuning: Tuning) -> Result<Surreal<Db>, Error> {
     let config = ConfigMap::empty()
         .with_key_value("surrealkv_vlog_threshold", VALUE_LOG_FROM_BYTES.to_string())
-        .with_key_value("surrealkv_max_memtable_size", tuning.memtable_bytes.to_string());
+        .with_key_value("surrealkv_max_memtable_size", tuning.memtable_bytes.to_string())
+        .with_key_value("surrealkv_block_cache_capacity", tuning.cache_bytes.to_string());
     let said = |error: &dyn std::fmt::Display| Error::internal(error.to_string());
     // Maintenance writes, and must not before the version is checked.
     let datastore = Datastore::builder()

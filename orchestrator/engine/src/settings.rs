@@ -31,9 +31,14 @@ pub struct EngineSettings {
     pub store_retry_min: Duration,
     /// Longest wait before the database is tried again.
     pub store_retry_max: Duration,
-    /// How often changed sagas are written into the view. Lists are at most twice as old; the longer, the more sagas are
-    /// finished by then and written only once.
+    /// How often changed sagas are written into the view. Lists are at most twice as old, unless writing takes long; the longer, the
+    /// more sagas are finished by then and written only once.
     pub projection_interval: Duration,
+    /// How many times as long as the last batch took nothing is written into the view: with much in motion, what a row costs goes to the
+    /// sagas' own steps first.
+    pub projection_rest: u32,
+    /// The longest such rest.
+    pub projection_rest_max: Duration,
     /// Most sagas written into the view in one transaction.
     pub projection_sagas_max: usize,
     /// Changed sagas not yet in the view beyond which the loop takes no requests until the projector has caught up.
@@ -89,6 +94,8 @@ impl Default for EngineSettings {
             store_retry_min: Duration::from_millis(20),
             store_retry_max: Duration::from_secs(1),
             projection_interval: Duration::from_millis(250),
+            projection_rest: 3,
+            projection_rest_max: Duration::from_secs(3),
             projection_sagas_max: 2_000,
             projection_backlog_max: 50_000,
             watch: Duration::from_secs(amends_schemas::subjects::WATCH_SECONDS),

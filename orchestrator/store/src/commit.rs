@@ -74,7 +74,7 @@ async fn commit_all(database: Database, mut receiver: mpsc::Receiver<Waiting>) {
 }
 
 /// Commits all of them at once, or finds out of each by itself what stands in its way.
-async fn commit(database: &Database, mut together: Vec<Waiting>) {
+async fn commit(database: &Database, together: Vec<Waiting>) {
     if together.len() > 1 {
         let rows = together.iter().map(|waiting| waiting.row.clone().into_value()).collect();
         match insert(database, rows).await {
@@ -92,7 +92,7 @@ async fn commit(database: &Database, mut together: Vec<Waiting>) {
             },
         }
     }
-    for waiting in together.drain(..) {
+    for waiting in together {
         let result = journal::append(database, &waiting.row).await;
         waiting.tell(result);
     }

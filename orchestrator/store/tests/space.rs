@@ -21,7 +21,7 @@ const REMOTE: bool = false;
 const P: PartitionId = PartitionId(3);
 
 /// Small, so that little has to be written; what is given back goes by multiples of it.
-const TUNING: Tuning = Tuning { memtable_bytes: 2 * 1024 * 1024 };
+const TUNING: Tuning = Tuning { memtable_bytes: 2 * 1024 * 1024, cache_bytes: 1024 * 1024 };
 
 /// Of one record.
 const RECORD_BYTES: usize = 128 * 1024;

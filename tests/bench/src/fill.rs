@@ -7,13 +7,16 @@ use std::sync::Arc;
 use amends_core::decide::{Input, Start, decide, start};
 use amends_core::definition::Definition;
 use amends_core::standing::standing;
+use amends_core::surroundings::Surroundings;
+use amends_core::view::waiting_for;
 use amends_database::{Database, Location};
 use amends_engine::ports::{JournalEntry, JournalRecord, Store, StoredSaga};
-use amends_schemas::command::{Operation, StepError, StepResult};
+use amends_schemas::command::{Operation, StepResult};
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_store::SurrealStore;
 use anyhow::{Context, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::job;
@@ -38,8 +41,25 @@ const APART: TimeDelta = TimeDelta::milliseconds(20);
 pub enum Left {
     /// All four steps have succeeded.
     Finished,
-    /// The first step has asked to be tried again then.
+    /// Their first step sleeps until then.
     WaitingUntil(DateTime<Utc>),
+}
+
+impl Left {
+    const fn definition(self) -> &'static str {
+        match self {
+            Left::Finished => job::DEFINITION,
+            Left::WaitingUntil(_) => job::SLEEPING,
+        }
+    }
+
+    fn input(self, saga_id: SagaId) -> Value {
+        let mut input = job::input(saga_id);
+        if let Left::WaitingUntil(until) = self {
+            input["begin_at"] = Value::String(until.to_rfc3339());
+        }
+        input
+    }
 }
 
 /// The tag of the n-th saga.
@@ -54,7 +74,7 @@ pub async fn fill(data: &Path, count: usize, left: Left) -> anyhow::Result<()> {
     let partitions = PartitionCount::new(PARTITIONS).context("in range")?;
     let partitions = store.establish(None, partitions).await?;
     let library = job::library()?;
-    let definition = library.find(job::DEFINITION, Some(1)).context("the one definition")?;
+    let definition = library.find(left.definition(), Some(1)).context("the definition")?;
     let mut filling = JoinSet::new();
     for partition in partitions.iter() {
         let filler = Filler { definition: Arc::clone(definition), partitions, partition, count, left, now: Utc::now() };
@@ -118,30 +138,20 @@ impl Filler {
             Left::WaitingUntil(_) => self.now,
         };
         let tags = ["bench".to_owned(), tag(number)].into();
-        let begin = Start { input: job::input(saga_id), tags, ..Start::default() };
+        let begin = Start { input: self.left.input(saga_id), tags, ..Start::default() };
         let (mut state, decision) = start(&self.definition, saga_id, begin, at);
         let mut events = decision.events;
-        for (step, result) in self.answers(at)? {
-            let reply = Input::Reply { step: step.to_owned(), operation: Operation::Do, attempt: 1, result };
+        let steps: &[&str] = if matches!(self.left, Left::Finished) { &job::STEPS } else { &[] };
+        for step in steps {
+            let result = StepResult::Succeeded { outcome: None, output: job::output() };
+            let reply = Input::Reply { step: (*step).to_owned(), operation: Operation::Do, attempt: 1, result };
             events.extend(decide(&self.definition, &mut state, reply, at).events);
         }
         let finished = matches!(self.left, Left::Finished);
         ensure!(state.status.is_final() == finished, "saga {number} is left {}", state.status.as_str());
         let standing = standing(&self.definition, &state);
-        let saga = StoredSaga { state, positions: vec![position], waiting_for: None, standing };
+        let waiting_for = waiting_for(&self.definition, &state, &Surroundings::default());
+        let saga = StoredSaga { state, positions: vec![position], waiting_for, standing };
         Ok((JournalEntry { saga_id, events }, saga))
-    }
-
-    /// What the workers say.
-    fn answers(&self, at: DateTime<Utc>) -> anyhow::Result<Vec<(&'static str, StepResult)>> {
-        let succeeded = StepResult::Succeeded { outcome: None, output: job::output() };
-        Ok(match self.left {
-            Left::Finished => job::STEPS.into_iter().map(|step| (step, succeeded.clone())).collect(),
-            Left::WaitingUntil(until) => {
-                let error = StepError::new("not_yet", "It is too early.");
-                let after_ms = Some(u64::try_from((until - at).num_milliseconds())?);
-                vec![(job::STEPS[0], StepResult::Retry { error, after_ms })]
-            }
-        })
     }
 }

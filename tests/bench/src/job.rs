@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 /// The definition's name.
 pub const DEFINITION: &str = "bench";
 
+/// The same with a sleep before its first step.
+pub const SLEEPING: &str = "bench-sleeping";
+
 /// The steps, in order; each is also the name of the context that serves it.
 pub const STEPS: [&str; 4] = ["one", "two", "three", "four"];
 
@@ -21,7 +24,10 @@ const CONTRACTS: [&str; 4] = [
     include_str!("../schemas/contracts/four.work.v1.json"),
 ];
 
-const SAGA: &str = include_str!("../schemas/sagas/bench/v1.yaml");
+const SAGAS: [(&str, &str); 2] = [
+    ("bench/v1.yaml", include_str!("../schemas/sagas/bench/v1.yaml")),
+    ("bench-sleeping/v1.yaml", include_str!("../schemas/sagas/bench_sleeping/v1.yaml")),
+];
 
 /// The contract of a step.
 pub fn contract(step: &str) -> ContractName {
@@ -37,12 +43,14 @@ pub fn contracts() -> anyhow::Result<ContractRegistry> {
     Ok(registry)
 }
 
-/// The one definition.
+/// Both definitions.
 pub fn library() -> anyhow::Result<DefinitionLibrary> {
-    let definition =
-        parse("bench/v1.yaml", SAGA, &contracts()?).map_err(|findings| anyhow!("the definition: {findings:?}"))?;
+    let contracts = contracts()?;
     let mut library = DefinitionLibrary::default();
-    library.add(definition).map_err(|_| anyhow!("the definition is there twice"))?;
+    for (file, text) in SAGAS {
+        let definition = parse(file, text, &contracts).map_err(|findings| anyhow!("{file}: {findings:?}"))?;
+        library.add(definition).map_err(|_| anyhow!("{file} is there twice"))?;
+    }
     Ok(library)
 }
 

@@ -67,7 +67,7 @@ fn what_happened_after_all_while_the_saga_goes_back_is_undone_too() {
 }
 
 #[test]
-fn a_pivot_that_answers_late_while_the_saga_goes_back_counts_for_nothing() {
+fn a_pivot_that_answers_late_while_the_saga_goes_back_is_asked_again_under_its_key() {
     long(
         BACKING_OFF,
         "
@@ -79,6 +79,10 @@ fn a_pivot_that_answers_late_while_the_saga_goes_back_counts_for_nothing() {
         4s d undo#1 ok => d undone; c undo#1 till 8s
         5s c undo#1 ok => c undone; rewound c,d,p; c do#2 till 10s
         5s p do#1 ok => -
+        5s c do#2 ok => c ok; d do#3 till 10s
+        5s d do#3 ok => d ok; p do#2 till 10s
+        command p => do#2 t.read@1 {}
+        5s p do#1 ok => p ok pivot; e do#1 till 10s
     ",
     );
 }
@@ -100,7 +104,7 @@ fn what_has_succeeded_from_there_on_is_undone_backwards_and_done_anew_under_new_
         5s a do#2 ok => a ok; b do#2 till 10s
         5s b do#2 ok => b ok; c do#2 till 10s
         5s c do#2 ok => c ok; d do#2 till 10s
-        command d => do#2 t.plain@1 {} ~1
+        command d => do#2 t.plain@1 {}
         6s d do#2 failed no => d failed no; back failed; c undo#2 till 10s
         command c => undo#2 t.plain@1 {"seat":7} ~1 of {"seat":7} because failed
         6s c undo#1 ok => -
@@ -111,15 +115,15 @@ fn what_has_succeeded_from_there_on_is_undone_backwards_and_done_anew_under_new_
 }
 
 #[test]
-fn back_to_the_step_that_backs_off_nothing_is_undone() {
+fn back_to_the_step_that_backs_off_nothing_is_undone_and_its_key_stays() {
     long(
         BACKING_OFF,
         r#"
         1s retry-from d => d ordered back; rewound d; d do#2 till 6s; told retry-from@10
-        command d => do#2 t.plain@1 {} ~1
-        1s d do#1 ok => -
+        command d => do#2 t.plain@1 {}
         2s d do#2 retry busy => d do again at 3s
         2s next => 3s
+        2s d do#1 ok => d ok; p do#1 till 7s
     "#,
     );
 }

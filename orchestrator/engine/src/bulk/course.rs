@@ -7,7 +7,7 @@ use std::time::Duration;
 use amends_schemas::bulk::{BULK_EXAMPLES_MAX, BulkAct, BulkOperation, BulkStatus, CancelAct, Refusal, RefusalCount};
 use amends_schemas::ids::{BulkId, SagaId};
 use amends_schemas::operate::OperateSaga;
-use amends_schemas::problem::{Problem, ProblemKind};
+use amends_schemas::problem::Problem;
 use amends_schemas::saga::{CancelSaga, ListSagas};
 use amends_schemas::search::{SagaFilter, SagaSort};
 use chrono::Utc;
@@ -38,9 +38,6 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// How often writing is tried when somebody steers at the same moment.
 const WRITE_ATTEMPTS_MAX: usize = 16;
-
-/// What the owner of a parked saga answers: it has refused, for nothing changes before another binary comes, and the operation is to end.
-const PARKED: [&str; 2] = ["definition_missing", "record_unread"];
 
 /// Codes by which refusals are counted; what comes with further ones is counted as `other`.
 const CODES_MAX: usize = 50;
@@ -228,9 +225,7 @@ impl Operating {
         loop {
             match self.ask(saga_id).await {
                 Ok(()) => return Some(Outcome { saga_id, refused: None }),
-                Err(problem)
-                    if problem.kind == ProblemKind::Unavailable && !PARKED.contains(&problem.code.as_str()) =>
-                {
+                Err(problem) if problem.may_pass() => {
                     self.halt.run_until_cancelled(tokio::time::sleep(wait)).await?;
                     wait = longer(wait, RETRY_MAX);
                 }

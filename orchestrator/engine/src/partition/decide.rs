@@ -219,7 +219,7 @@ impl Partition {
         }
         if let Some(lacks) = self.library.lacks(&start.definition, start.version) {
             let message = format!("this orchestrator cannot run {}: {lacks}", start.definition);
-            return respond(Err(Problem::unavailable("contract_missing", message)));
+            return respond(Err(Problem::unavailable(Problem::CONTRACT_MISSING, message)));
         }
         let Some(definition) = self.library.find(&start.definition, start.version).map(Arc::clone) else {
             let name: String = start.definition.chars().take(NAME_BYTES_MAX).collect();
@@ -332,13 +332,13 @@ pub(super) fn definition_missing(entry: &Entry, library: &DefinitionLibrary) -> 
         Some(lacks) => format!("this orchestrator cannot run {definition}: {lacks}"),
         None => format!("this orchestrator lacks {definition} with hash {}", definition.hash),
     };
-    Problem::unavailable("definition_missing", message)
+    Problem::unavailable(Problem::DEFINITION_MISSING, message)
 }
 
 /// The problem of a saga of which a newer version wrote what this one does not know.
 pub(super) fn record_unread(saga: &UnreadSaga) -> Problem {
     Problem::unavailable(
-        "record_unread",
+        Problem::RECORD_UNREAD,
         format!("saga {} was written by a newer version of the orchestrator; start one that reads it", saga.saga_id),
     )
 }

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry::Occupied;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use amends_core::definition::{Definition, DefinitionLibrary, Step};
@@ -33,6 +34,15 @@ pub(crate) struct Entry {
     pub(crate) limited: bool,
     /// Whether the view has its facts, but an old sentence.
     stale: bool,
+    /// Which sentence the view has, as [`hash_of`] tells them apart.
+    said: u64,
+}
+
+/// Tells sentences apart in eight bytes each. Two that collide would leave an old one in a list until the saga moves.
+fn hash_of(sentence: Option<&String>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    sentence.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Entry {
@@ -40,7 +50,8 @@ impl Entry {
         let limited = definition.as_ref().is_some_and(|definition| {
             definition.steps.iter().filter_map(Step::call).any(|call| call.contract.limits.is_some())
         });
-        Self { state, definition, positions, armed: None, traceparent: None, dirty: false, limited, stale: false }
+        let (armed, traceparent) = (None, None);
+        Self { state, definition, positions, armed, traceparent, dirty: false, limited, stale: false, said: 0 }
     }
 
     /// A saga as the view has it. One whose definition is found again after it was parked from the journal gets its steps
@@ -51,7 +62,8 @@ impl Entry {
         if let Some(definition) = &definition {
             state.steps.resize(definition.steps.len(), StepState::pending());
         }
-        Self::new(state, definition, stored.positions)
+        let said = hash_of(stored.waiting_for.as_ref());
+        Self { said, ..Self::new(state, definition, stored.positions) }
     }
 
     /// What its definition lacks here, when there is a document of it.
@@ -59,8 +71,10 @@ impl Entry {
         library.lacks(&self.state.definition.name, Some(self.state.definition.version))
     }
 
-    fn to_stored(&self, around: &Surroundings) -> StoredSaga {
+    /// A copy for the view, whose sentence it has from then on.
+    fn stored(&mut self, around: &Surroundings) -> StoredSaga {
         let (waiting_for, standing) = (self.waiting_for(around), self.standing());
+        self.said = hash_of(waiting_for.as_ref());
         StoredSaga { state: self.state.clone(), positions: self.positions.clone(), waiting_for, standing }
     }
 
@@ -226,8 +240,8 @@ impl Memory {
         &self.around
     }
 
-    /// Takes in what is true around the sagas now. Answers whose sentences it changes; the view is given them again. What an owner
-    /// before wrote is not known, so the first look is a change for every saga that waits for workers.
+    /// Takes in what is true around the sagas now. Answers whose sentences it may change; where it does, the view is given them again.
+    /// After a takeover every saga that waits for workers is looked at, for an owner before may have written it when other things were true.
     pub(crate) fn look_around(&mut self, around: Arc<Surroundings>) -> Vec<SagaId> {
         if around.watched_since.is_none() || Arc::ptr_eq(&around, &self.around) {
             return Vec::new();
@@ -238,12 +252,13 @@ impl Memory {
         for (saga_id, entry) in &mut self.sagas {
             let Some(definition) = &entry.definition else { continue };
             let mut asked = contracts_asked(definition, &entry.state);
-            if asked.any(|contract| is_first || before.unserved(contract) != self.around.unserved(contract)) {
-                changed.push(*saga_id);
-                if !entry.dirty && !entry.stale {
-                    entry.stale = true;
-                    self.stale.push_back(*saga_id);
-                }
+            if !asked.any(|contract| is_first || before.unserved(contract) != self.around.unserved(contract)) {
+                continue;
+            }
+            changed.push(*saga_id);
+            if !entry.dirty && !entry.stale && hash_of(entry.waiting_for(&self.around).as_ref()) != entry.said {
+                entry.stale = true;
+                self.stale.push_back(*saga_id);
             }
         }
         changed
@@ -283,7 +298,7 @@ impl Memory {
                 batch.sagas.push(entry.remove().into_stored(&self.around));
             } else {
                 entry.get_mut().dirty = false;
-                batch.sagas.push(entry.get().to_stored(&self.around));
+                batch.sagas.push(entry.get_mut().stored(&self.around));
             }
         }
         while batch.sagas.len() < most
@@ -293,7 +308,7 @@ impl Memory {
             entry.stale = false;
             // One that has changed meanwhile is written with its change.
             if !entry.dirty {
-                batch.sagas.push(entry.to_stored(&self.around));
+                batch.sagas.push(entry.stored(&self.around));
             }
         }
         batch.checkpoint = match self.touched.front() {

@@ -95,6 +95,10 @@ pub(crate) struct Partition {
     status: StatusCell,
     /// What the projector found out: somebody else owns this.
     fenced: Option<StoreError>,
+    /// When the projector was given its last batch.
+    projecting_since: Instant,
+    /// Until when it gets no other.
+    projector_rests_until: Instant,
     dispatcher: JoinHandle<()>,
     helpers: Vec<JoinHandle<()>>,
 }
@@ -176,6 +180,8 @@ impl Partition {
             internal: parts.internal,
             status: parts.status,
             fenced: None,
+            projecting_since: Instant::now(),
+            projector_rests_until: Instant::now(),
             dispatcher,
             helpers: [projector, announcer].into_iter().chain(sweeper).collect(),
         };
@@ -334,23 +340,36 @@ impl Partition {
         });
     }
 
-    /// Hands the projector its next batch, if it is idle.
+    /// Hands the projector its next batch, if it is idle and has rested.
     async fn project(&mut self, upto: u64) {
-        if self.memory.is_projecting() {
+        if self.memory.is_projecting() || Instant::now() < self.projector_rests_until {
             return;
         }
-        if let Some(batch) = self.memory.pick(upto, self.settings.projection_sagas_max)
-            && self.batches.send(batch).await.is_err()
-        {
-            tracing::debug!(partition = %self.partition, "the projector has ended");
+        if let Some(batch) = self.memory.pick(upto, self.settings.projection_sagas_max) {
+            self.projecting_since = Instant::now();
+            if self.batches.send(batch).await.is_err() {
+                tracing::debug!(partition = %self.partition, "the projector has ended");
+            }
         }
     }
 
     pub(super) fn projection_ended(&mut self, result: Result<(), StoreError>) {
         match result {
-            Ok(()) => self.memory.projected(),
+            Ok(()) => {
+                self.memory.projected();
+                self.projector_rests_until = Instant::now() + self.projection_rest();
+            }
             Err(error) => self.fenced = Some(error),
         }
+    }
+
+    /// How long the projector rests now: sagas that move meanwhile are written once for all of it. Not while so many are changed that
+    /// requests would have to wait for it.
+    fn projection_rest(&self) -> Duration {
+        if self.memory.backlog() >= self.settings.projection_backlog_max / 2 {
+            return Duration::ZERO;
+        }
+        (self.projecting_since.elapsed() * self.settings.projection_rest).min(self.settings.projection_rest_max)
     }
 
     /// Decides what has been taken in, lets the dispatcher and the projector finish, each within patience.
@@ -389,6 +408,7 @@ impl Partition {
 
     /// Projects everything, so that the next owner has nothing to replay.
     async fn flush(&mut self, internal: &mut mpsc::UnboundedReceiver<Internal>, deadline: Instant) {
+        self.projector_rests_until = Instant::now();
         loop {
             self.project(self.position).await;
             if !self.memory.is_projecting() {

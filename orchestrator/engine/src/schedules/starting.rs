@@ -31,9 +31,9 @@ pub(super) async fn start(
         // Its id is made of the time or the act: it was started for this one, before the schedule was given another content.
         Ok(Err(problem)) if problem.code == "idempotency_conflict" => Start::Started,
         // It was started, and is parked.
-        Ok(Err(problem)) if matches!(problem.code.as_str(), "definition_missing" | "record_unread") => Start::Started,
+        Ok(Err(problem)) if problem.is_parked() => Start::Started,
         // Until another binary comes; whoever else starts sagas in this partition is not to wait for that.
-        Ok(Err(problem)) if problem.code == "contract_missing" => Start::Refused(problem),
+        Ok(Err(problem)) if problem.code == Problem::CONTRACT_MISSING => Start::Refused(problem),
         Ok(Err(problem)) => match problem.kind {
             ProblemKind::Unavailable => Start::Later(problem.to_string()),
             ProblemKind::Invalid
