@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use amends_core::definition::DefinitionLibrary;
 use amends_schemas::ids::{PartitionCount, PartitionId};
 use async_trait::async_trait;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -96,6 +96,7 @@ impl Engine {
             front: parts.front,
             presence: parts.presence,
             library: parts.library,
+            takeovers: Semaphore::new(parts.settings.takeovers_at_once.max(1)),
             settings: Arc::new(parts.settings),
             owner: parts.owner.into(),
             partition_count: parts.partition_count,
@@ -172,6 +173,7 @@ struct Shared {
     front: Arc<dyn Front>,
     presence: Arc<dyn Presence>,
     library: Arc<DefinitionLibrary>,
+    takeovers: Semaphore,
     settings: Arc<EngineSettings>,
     owner: Arc<str>,
     partition_count: PartitionCount,
@@ -329,7 +331,12 @@ impl Supervisor {
                 internal: internal.clone(),
                 gates: Arc::clone(&self.shared.gates),
             };
-            match stop.run_until_cancelled(Partition::take(parts)).await {
+            let taking = async {
+                // Never closed: without a permit nothing would be wrong but the memory taken.
+                let _permit = self.shared.takeovers.acquire().await;
+                Partition::take(parts).await
+            };
+            match stop.run_until_cancelled(taking).await {
                 None => return Ok(None),
                 Some(Err(error @ StoreError::Unavailable(_))) => {
                     tracing::warn!(partition = %self.partition, %error, "the journal cannot be read; trying again");

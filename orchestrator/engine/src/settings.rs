@@ -68,6 +68,8 @@ pub struct EngineSettings {
     /// How long no command of a limited contract is sent after a partition was taken over: a process that starts has its partitions one by
     /// one, within the life of a lease, and each must count what it has in flight before others send more.
     pub gates_settle: Duration,
+    /// Partitions taken over at once by one process: more would take as long together, and hold more in memory meanwhile.
+    pub takeovers_at_once: usize,
     /// How often a lease is extended: three tries within its life.
     pub lease_renewal: Duration,
     /// How often a lease that somebody else holds is asked for.
@@ -110,6 +112,7 @@ impl Default for EngineSettings {
             retention_interval: Duration::from_secs(60),
             timer_check_max: Duration::from_secs(1),
             gates_settle: lease + Duration::from_secs(1),
+            takeovers_at_once: 2,
             lease_renewal: lease / 3,
             lease_poll: lease / 8,
             failure_pause: Duration::from_secs(3),

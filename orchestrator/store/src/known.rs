@@ -1,12 +1,17 @@
 //! Which sagas the view surely does not have, so that accepting a new one need not ask the database: with many in flight that was a third of all it did.
 //!
-//! A Bloom filter (Bloom 1970) of the ids of all rows: it may take an id for known that is not, and then the database is asked; it
-//! never takes a known one for unknown. It speaks of a partition only from the moment at which every row has been read since this
-//! process took the partition over: whoever owned it before has written its rows by then, or writes rows of sagas that stand behind the
-//! checkpoint in the journal, and those this owner has in memory.
+//! A filter of the ids of all rows, partition by partition: it may take an id for known that is not, and then the database is asked; it
+//! never takes a known one for unknown. It speaks of a partition only from the moment at which, since this process took the partition over,
+//! every saga that had begun by then is in it: whoever owned the partition before may write rows of those, and the sagas that begin later
+//! this owner has in memory until it writes their rows itself.
+//!
+//! A filter is kept in the database now and then ([`kept`]), so that a new owner takes it from there and reads only the journal behind it.
+//! Where none is kept, or the journal behind it is truncated, the ids of all rows are read instead, once for all partitions that need it.
+
+mod filter;
+mod kept;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -15,18 +20,13 @@ use amends_engine::ports::StoreError;
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use surrealdb::types::{Value, Variables};
 
+use self::filter::Filter;
+use self::kept::Kept;
 use crate::rows::saga_id_of;
 use crate::store::unavailable;
 
-/// Bits of the filter: 16 MiB of memory, of which only what is touched is taken. With eight million sagas one in 400 new ones is looked
-/// for in vain, with thirty million one in six; beyond, it merely helps less.
-const BITS: u64 = 1 << 27;
-
-/// Bits set for one id.
-const PROBES: u64 = 4;
-
-/// Ids read by one statement: bounds the memory of one answer.
-const PAGE: usize = 2_000;
+/// Ids read by one statement: bounds the memory of one answer, in which the database reads whole rows.
+const PAGE: usize = 500;
 
 /// Between two pages: reading must not get into the way of serving.
 const PAGE_PAUSE: Duration = Duration::from_millis(5);
@@ -34,15 +34,30 @@ const PAGE_PAUSE: Duration = Duration::from_millis(5);
 /// Before reading is tried again after the database did not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// How far the filter is for a partition.
+/// New sagas after which a filter is kept again: it then costs some 200 bytes for each, and a new owner reads the journal of no more than
+/// these.
+const KEEP_AFTER: u64 = 10_000;
+
+/// How far the filter of a partition is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
-    /// Rows are to be read.
+    /// What was kept is to be looked for.
     Wanted,
-    /// They are being read.
+    /// Nothing useful is kept: all rows are to be read.
+    RowsWanted,
+    /// They are being read, or the journal behind what was kept.
     Underway,
     /// All are in the filter.
     Done,
+}
+
+/// What is known of a partition.
+#[derive(Debug, Clone)]
+struct Known {
+    filter: Arc<Filter>,
+    reading: Reading,
+    /// New sagas since the filter was kept.
+    fresh_count: u64,
 }
 
 /// The ids that the view may have.
@@ -54,22 +69,20 @@ pub(crate) struct KnownSagas {
 #[derive(Debug)]
 struct Inner {
     database: Database,
-    filter: OnceLock<Filter>,
     partition_count: OnceLock<PartitionCount>,
     readings: Mutex<Readings>,
 }
 
 #[derive(Debug, Default)]
 struct Readings {
-    partitions: BTreeMap<PartitionId, Reading>,
+    partitions: BTreeMap<PartitionId, Known>,
     /// Whether a task is at it.
     running: bool,
 }
 
 impl KnownSagas {
     pub(crate) fn new(database: Database) -> Self {
-        let (filter, partition_count, readings) = (OnceLock::new(), OnceLock::new(), Mutex::default());
-        Self { inner: Arc::new(Inner { database, filter, partition_count, readings }) }
+        Self { inner: Arc::new(Inner { database, partition_count: OnceLock::new(), readings: Mutex::default() }) }
     }
 
     /// Says how many partitions there are; before that nothing is surely absent.
@@ -78,27 +91,61 @@ impl KnownSagas {
         let _ = self.inner.partition_count.set(partition_count);
     }
 
-    /// A partition was taken over: its rows are read in the background. Must be called within a tokio runtime.
+    /// A partition was taken over: what had begun by now is read in the background. Must be called within a tokio runtime.
     pub(crate) fn taken_over(&self, partition: PartitionId) {
+        let Some(partition_count) = self.inner.partition_count.get() else { return };
         let mut readings = self.inner.readings();
-        readings.partitions.insert(partition, Reading::Wanted);
+        let filter = readings.partitions.remove(&partition).map(|known| known.filter);
+        let filter = filter.unwrap_or_else(|| Arc::new(Filter::new(*partition_count)));
+        readings.partitions.insert(partition, Known { filter, reading: Reading::Wanted, fresh_count: 0 });
         if !readings.running {
             readings.running = true;
             tokio::spawn(read(Arc::downgrade(&self.inner)));
         }
     }
 
-    /// A row is about to be written.
-    pub(crate) fn add(&self, saga_id: SagaId) {
-        self.inner.filter().add(saga_id);
+    /// A row is about to be written. Whether it is the first of its saga, for sure.
+    pub(crate) fn add(&self, saga_id: SagaId) -> bool {
+        let Some(partition_count) = self.inner.partition_count.get() else { return false };
+        let mut readings = self.inner.readings();
+        let Some(known) = readings.partitions.get_mut(&saga_id.partition(*partition_count)) else { return false };
+        let fresh = known.is_absent(saga_id);
+        if fresh {
+            known.fresh_count += 1;
+        }
+        known.filter.add(saga_id);
+        fresh
     }
 
     /// Whether there is no row of this saga, for sure.
     pub(crate) fn surely_absent(&self, saga_id: SagaId) -> bool {
         let Some(partition_count) = self.inner.partition_count.get() else { return false };
-        let partition = saga_id.partition(*partition_count);
-        let complete = self.inner.readings().partitions.get(&partition) == Some(&Reading::Done);
-        complete && !self.inner.filter().may_have(saga_id)
+        let readings = self.inner.readings();
+        readings.partitions.get(&saga_id.partition(*partition_count)).is_some_and(|known| known.is_absent(saga_id))
+    }
+
+    /// All sagas begun up to this position have their rows: if there are enough new ones, that is kept. In the background: when it fails, the
+    /// next try comes with as many new ones again. Must be called within a tokio runtime.
+    pub(crate) fn projected(&self, partition: PartitionId, upto: u64) {
+        let mut readings = self.inner.readings();
+        let Some(known) = readings.partitions.get_mut(&partition) else { return };
+        if known.reading != Reading::Done || known.fresh_count < KEEP_AFTER {
+            return;
+        }
+        known.fresh_count = 0;
+        let (filter, database) = (Arc::clone(&known.filter), self.inner.database.clone());
+        tokio::spawn(async move {
+            let kept = Kept { upto, bits: filter.to_bytes() };
+            if let Err(error) = kept::keep(&database, partition, kept).await {
+                tracing::debug!(%partition, %error, "which sagas there are is kept later");
+            }
+        });
+    }
+}
+
+impl Known {
+    fn is_absent(&self, saga_id: SagaId) -> bool {
+        self.reading == Reading::Done && !self.filter.may_have(saga_id)
     }
 }
 
@@ -107,31 +154,61 @@ impl Inner {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn filter(&self) -> &Filter {
-        self.filter.get_or_init(Filter::new)
-    }
-
-    /// Those that are wanted are under way from now on; `false` when there are none, and then nobody is at it any more.
-    fn begin(&self) -> bool {
+    /// A partition whose kept filter is to be looked for; it is under way from now on.
+    fn begin(&self) -> Option<(PartitionId, Arc<Filter>)> {
         let mut readings = self.readings();
-        let mut any = false;
-        for reading in readings.partitions.values_mut().filter(|reading| **reading == Reading::Wanted) {
-            *reading = Reading::Underway;
-            any = true;
-        }
-        readings.running = any;
-        any
+        let (partition, known) = readings.partitions.iter_mut().find(|(_, known)| known.reading == Reading::Wanted)?;
+        known.reading = Reading::Underway;
+        Some((*partition, Arc::clone(&known.filter)))
     }
 
-    /// Those that were under way are done, or wanted again. One that was taken over anew meanwhile stays wanted.
-    fn end(&self, as_it_is: Reading) {
-        for reading in self.readings().partitions.values_mut().filter(|reading| **reading == Reading::Underway) {
-            *reading = as_it_is;
+    /// Those whose rows are to be read are under way from now on. `None` when nothing is wanted any more, and then nobody is at it.
+    fn begin_rows(&self) -> Option<BTreeMap<PartitionId, Arc<Filter>>> {
+        let mut readings = self.readings();
+        let wanted = readings.partitions.iter_mut().filter(|(_, known)| known.reading == Reading::RowsWanted);
+        let begun: BTreeMap<_, _> = wanted
+            .map(|(partition, known)| {
+                known.reading = Reading::Underway;
+                (*partition, Arc::clone(&known.filter))
+            })
+            .collect();
+        // One may have been taken over since we looked.
+        let more = readings.partitions.values().any(|known| known.reading == Reading::Wanted);
+        readings.running = more || !begun.is_empty();
+        readings.running.then_some(begun)
+    }
+
+    /// One that was under way has come so far. One that was taken over anew meanwhile is left as it is.
+    fn end(&self, partition: PartitionId, reading: Reading, fresh_count: u64) {
+        if let Some(known) = self.readings().partitions.get_mut(&partition)
+            && known.reading == Reading::Underway
+        {
+            known.reading = reading;
+            known.fresh_count = fresh_count;
         }
     }
 
-    /// Reads one page of ids after `after` into the filter; the last of them.
-    async fn page(&self, after: Option<SagaId>) -> Result<Option<SagaId>, StoreError> {
+    /// Takes what was kept, and the journal behind it, into the filter. `false` when nothing useful is kept.
+    async fn read_kept(&self, partition: PartitionId, filter: &Filter) -> Result<bool, StoreError> {
+        let Some(kept) = kept::kept(&self.database, partition).await? else { return Ok(false) };
+        if !filter.merge(&kept.bits) {
+            return Ok(false);
+        }
+        let mut position = kept.upto;
+        while let Some((last, sagas)) = kept::begun_behind(&self.database, partition, position).await? {
+            sagas.into_iter().for_each(|saga_id| filter.add(saga_id));
+            position = last;
+            tokio::time::sleep(PAGE_PAUSE).await;
+        }
+        Ok(true)
+    }
+
+    /// Reads one page of ids after `after` into the filters; the last of them.
+    async fn page(
+        &self,
+        filters: &BTreeMap<PartitionId, Arc<Filter>>,
+        after: Option<SagaId>,
+    ) -> Result<Option<SagaId>, StoreError> {
         let from = match after {
             Some(after) => format!("saga:`{after}`>.."),
             None => "saga".to_owned(),
@@ -147,7 +224,10 @@ impl Inner {
         for id in ids {
             let Value::RecordId(id) = id else { continue };
             let saga_id = saga_id_of(&id)?;
-            self.filter().add(saga_id);
+            let partition = self.partition_count.get().map(|count| saga_id.partition(*count));
+            if let Some(filter) = partition.and_then(|partition| filters.get(&partition)) {
+                filter.add(saga_id);
+            }
             last = Some(saga_id);
         }
         Ok(last)
@@ -156,77 +236,46 @@ impl Inner {
 
 /// Reads until nothing is wanted any more, or the store is gone.
 async fn read(inner: Weak<Inner>) {
-    while inner.upgrade().is_some_and(|inner| inner.begin()) {
-        let mut after = None;
-        loop {
-            let Some(store) = inner.upgrade() else { return };
-            match store.page(after).await {
-                Ok(Some(last)) => after = Some(last),
-                Ok(None) => {
-                    store.end(Reading::Done);
-                    break;
-                }
+    loop {
+        while let Some(store) = inner.upgrade()
+            && let Some((partition, filter)) = store.begin()
+        {
+            match store.read_kept(partition, &filter).await {
+                Ok(true) => store.end(partition, Reading::Done, 0),
+                Ok(false) => store.end(partition, Reading::RowsWanted, 0),
                 Err(error) => {
-                    tracing::debug!(%error, "which sagas there are is asked again later");
-                    store.end(Reading::Wanted);
+                    tracing::debug!(%partition, %error, "which sagas there are is asked again later");
+                    store.end(partition, Reading::Wanted, 0);
                     drop(store);
                     tokio::time::sleep(RETRY_PAUSE).await;
-                    break;
                 }
             }
-            drop(store);
-            tokio::time::sleep(PAGE_PAUSE).await;
+        }
+        let Some(filters) = inner.upgrade().and_then(|store| store.begin_rows()) else { return };
+        if !filters.is_empty() {
+            read_rows(&inner, &filters).await;
         }
     }
 }
 
-/// The bits. Ids are random where it matters, so they need no hashing.
-#[derive(Debug)]
-struct Filter(Vec<AtomicU64>);
-
-impl Filter {
-    fn new() -> Self {
-        let words = usize::try_from(BITS / 64).expect("it fits into any memory that we run in");
-        Self(std::iter::repeat_with(AtomicU64::default).take(words).collect())
-    }
-
-    fn add(&self, saga_id: SagaId) {
-        for bit in bits(saga_id) {
-            if let Some(word) = self.word(bit) {
-                word.fetch_or(1 << (bit % 64), Ordering::Relaxed);
+/// Reads all rows there are, for these partitions.
+async fn read_rows(inner: &Weak<Inner>, filters: &BTreeMap<PartitionId, Arc<Filter>>) {
+    let mut after = None;
+    loop {
+        let Some(store) = inner.upgrade() else { return };
+        // With what comes next, all of it is worth keeping.
+        let end = |reading| filters.keys().for_each(|partition| store.end(*partition, reading, KEEP_AFTER));
+        match store.page(filters, after).await {
+            Ok(Some(last)) => after = Some(last),
+            Ok(None) => return end(Reading::Done),
+            Err(error) => {
+                tracing::debug!(%error, "which sagas there are is asked again later");
+                end(Reading::RowsWanted);
+                drop(store);
+                return tokio::time::sleep(RETRY_PAUSE).await;
             }
         }
-    }
-
-    fn may_have(&self, saga_id: SagaId) -> bool {
-        bits(saga_id)
-            .all(|bit| self.word(bit).is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (bit % 64)) != 0))
-    }
-
-    fn word(&self, bit: u64) -> Option<&AtomicU64> {
-        self.0.get(usize::try_from(bit / 64).ok()?)
-    }
-}
-
-/// Two numbers make all the probes (Kirsch and Mitzenmacher 2006). The low half of an id is random in every version we make; its partition
-/// is taken from there as well, which leaves enough.
-fn bits(saga_id: SagaId) -> impl Iterator<Item = u64> {
-    let (high, low) = saga_id.uuid().as_u64_pair();
-    let step = (high ^ low.rotate_left(32)) | 1;
-    (0..PROBES).map(move |probe| low.wrapping_add(probe.wrapping_mul(step)) % BITS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_added_is_known_and_almost_nothing_else() {
-        let filter = Filter::new();
-        let ids: Vec<SagaId> = (0..100_000).map(|_| SagaId::generate()).collect();
-        ids.iter().for_each(|id| filter.add(*id));
-        assert!(ids.iter().all(|id| filter.may_have(*id)));
-        let mistaken = (0..100_000).filter(|_| filter.may_have(SagaId::generate())).count();
-        assert!(mistaken < 100, "{mistaken} of 100000");
+        drop(store);
+        tokio::time::sleep(PAGE_PAUSE).await;
     }
 }

@@ -69,10 +69,9 @@ pub(crate) async fn project(
     for saga in sagas {
         let row = SagaRow::new(partition, saga)?;
         bytes += row.blob_bytes();
-        let kind = if known.surely_absent(saga.state.saga_id) { &mut rows.fresh } else { &mut rows.others };
-        kind.push(row);
         // Noted before it is written: what is tried again may have been written already.
-        known.add(saga.state.saga_id);
+        let kind = if known.add(saga.state.saga_id) { &mut rows.fresh } else { &mut rows.others };
+        kind.push(row);
         // Rows may be newer than the checkpoint: those that do not fit go first, and leave it where it is.
         if bytes > TRANSACTION_BYTES {
             let full = std::mem::take(&mut rows);
@@ -80,7 +79,9 @@ pub(crate) async fn project(
             bytes = 0;
         }
     }
-    write_rows(database, partition, checkpoint, rows).await
+    write_rows(database, partition, checkpoint, rows).await?;
+    known.projected(partition, checkpoint.position);
+    Ok(())
 }
 
 async fn write_rows(

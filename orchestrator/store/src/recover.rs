@@ -16,7 +16,7 @@ use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, from_val
 use crate::store::unavailable;
 
 /// Rows read by one statement: bounds the memory of one answer.
-const SAGAS_CHUNK: usize = 500;
+const SAGAS_CHUNK: usize = 200;
 
 /// Journal records read by one statement: bounds the memory of one answer.
 const TAIL_PAGE: i64 = 200;

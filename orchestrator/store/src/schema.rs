@@ -16,6 +16,7 @@ const SCHEMA: &str = "
     DEFINE TABLE IF NOT EXISTS saga;
     DEFINE TABLE IF NOT EXISTS parked;
     DEFINE TABLE IF NOT EXISTS truncation;
+    DEFINE TABLE IF NOT EXISTS known;
     DEFINE TABLE IF NOT EXISTS history;
     DEFINE TABLE IF NOT EXISTS trimmed;
     DEFINE INDEX IF NOT EXISTS saga_key ON saga FIELDS keys.*, rank;

@@ -77,6 +77,8 @@ pub async fn fill(data: &Path, count: usize, left: Left) -> anyhow::Result<()> {
     let definition = library.find(left.definition(), Some(1)).context("the definition")?;
     let mut filling = JoinSet::new();
     for partition in partitions.iter() {
+        // As an owner does, which keeps for the next one which sagas there are.
+        store.recover(partition).await?;
         let filler = Filler { definition: Arc::clone(definition), partitions, partition, count, left, now: Utc::now() };
         filling.spawn(filler.run(Arc::clone(&store)));
     }

@@ -26,7 +26,7 @@ const CONTRACTS: [&str; 4] = [
 
 const SAGAS: [(&str, &str); 2] = [
     ("bench/v1.yaml", include_str!("../schemas/sagas/bench/v1.yaml")),
-    ("bench-sleeping/v1.yaml", include_str!("../schemas/sagas/bench_sleeping/v1.yaml")),
+    ("bench-sleeping/v1.yaml", include_str!("../schemas/sagas/bench-sleeping/v1.yaml")),
 ];
 
 /// The contract of a step.
