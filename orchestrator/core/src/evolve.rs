@@ -51,7 +51,7 @@ pub fn begin_with(step_count: usize, saga_id: SagaId, event: &Event) -> Option<S
         start_at: *start_at,
         asked_start_at: *start_at,
         priority: *priority,
-        parent: parent.clone().map(|link| Parent { link, told: false }),
+        parent: parent.clone().map(|link| Box::new(Parent { link, told: false })),
         signals: BTreeMap::new(),
         rewind: None,
     })
@@ -98,13 +98,13 @@ pub fn evolve(state: &mut SagaState, event: &Event) {
             }
         }
         Fact::CancelRequested { by, reason, forward, parent } => {
-            state.cancel = Some(CancelRequest {
+            state.cancel = Some(Box::new(CancelRequest {
                 requested_at: event.at,
                 by: by.clone(),
                 reason: reason.clone(),
                 forward: forward.map(waiting),
                 parent: parent.clone(),
-            });
+            }));
         }
         Fact::CancellationAdopted { parent } => {
             if let Some(cancel) = &mut state.cancel {
@@ -141,7 +141,8 @@ pub fn evolve(state: &mut SagaState, event: &Event) {
         Fact::SagaPaused { act } => {
             remember(state, event, act, OperatorVerb::Pause, None);
             state.paused = true;
-            state.by_hand.pause = Some(Pause { by: act.by.clone(), reason: act.reason.clone(), at: event.at });
+            state.by_hand.pause =
+                Some(Box::new(Pause { by: act.by.clone(), reason: act.reason.clone(), at: event.at }));
         }
         Fact::SagaResumed { act } => {
             remember(state, event, act, OperatorVerb::Resume, None);

@@ -76,12 +76,9 @@ fn cancel_preview(definition: &Definition, state: &SagaState, now: DateTime<Utc>
     };
     // As it would be if somebody asked now, unless somebody has.
     let mut asked = state.clone();
-    asked.cancel.get_or_insert_with(|| CancelRequest {
-        requested_at: now,
-        by: String::new(),
-        reason: String::new(),
-        forward: None,
-        parent: None,
+    asked.cancel.get_or_insert_with(|| {
+        let (by, reason) = (String::new(), String::new());
+        Box::new(CancelRequest { requested_at: now, by, reason, forward: None, parent: None })
     });
     CancelPreview::Forward {
         forward_saga_id: state.saga_id.forward_cancellation(),

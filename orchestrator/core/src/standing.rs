@@ -23,7 +23,7 @@ pub struct Standing {
 pub fn standing(definition: &Definition, state: &SagaState) -> Vec<Standing> {
     let steps = definition.steps.iter().zip(&state.steps);
     let found = steps.filter(|(_, now)| stands(now)).take(STANDING_MAX);
-    found.map(|(step, now)| Standing { step: step.name.to_string(), error: now.error.clone() }).collect()
+    found.map(|(step, now)| Standing { step: step.name.to_string(), error: now.error.as_deref().cloned() }).collect()
 }
 
 const fn stands(now: &StepState) -> bool {

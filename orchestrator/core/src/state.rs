@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use self::step::{Attempts, Phase, StepState};
 use crate::definition::DefinitionRef;
 
-/// A saga. Serialisable, so that a checkpoint can hold it.
+/// A saga. Serialisable, so that a checkpoint can hold it. What few sagas have is boxed, for a hundred thousand may wait in memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SagaState {
     /// Its id.
@@ -42,7 +42,7 @@ pub struct SagaState {
     /// Whether its point of no return has succeeded: from then on it only goes forward.
     pub pivot_passed: bool,
     /// The request to cancel, if any.
-    pub cancel: Option<CancelRequest>,
+    pub cancel: Option<Box<CancelRequest>>,
     /// In the definition's order, index by index.
     pub steps: Vec<StepState>,
     /// Indices of steps in the order in which they succeeded: amends are made backwards along it.
@@ -69,7 +69,7 @@ pub struct SagaState {
     pub priority: Priority,
     /// The saga that waits for this one's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<Parent>,
+    pub parent: Option<Box<Parent>>,
     /// The signals that were given, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub signals: BTreeMap<String, Signal>,
@@ -108,7 +108,7 @@ pub struct Signal {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ByHand {
     /// Who has paused it and why, while it is paused.
-    pub pause: Option<Pause>,
+    pub pause: Option<Box<Pause>>,
     /// The last acts, oldest first; at most [`OPERATIONS_REMEMBERED_MAX`].
     pub done: VecDeque<DoneByHand>,
 }

@@ -113,7 +113,7 @@ fn step_view(definition: &Definition, state: &SagaState, index: usize) -> Option
         operation,
         attempt: operation.map_or(0, |operation| now.attempts.of(operation)),
         outcome: now.outcome.clone(),
-        error: now.error.clone(),
+        error: now.error.as_deref().cloned(),
         output: now.output.clone(),
         started_at: now.started_at,
         ended_at: now.ended_at,

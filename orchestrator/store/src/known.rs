@@ -179,12 +179,11 @@ impl Inner {
     }
 
     /// One that was under way has come so far. One that was taken over anew meanwhile is left as it is.
-    fn end(&self, partition: PartitionId, reading: Reading, fresh_count: u64) {
+    fn end(&self, partition: PartitionId, reading: Reading) {
         if let Some(known) = self.readings().partitions.get_mut(&partition)
             && known.reading == Reading::Underway
         {
             known.reading = reading;
-            known.fresh_count = fresh_count;
         }
     }
 
@@ -241,11 +240,11 @@ async fn read(inner: Weak<Inner>) {
             && let Some((partition, filter)) = store.begin()
         {
             match store.read_kept(partition, &filter).await {
-                Ok(true) => store.end(partition, Reading::Done, 0),
-                Ok(false) => store.end(partition, Reading::RowsWanted, 0),
+                Ok(true) => store.end(partition, Reading::Done),
+                Ok(false) => store.end(partition, Reading::RowsWanted),
                 Err(error) => {
                     tracing::debug!(%partition, %error, "which sagas there are is asked again later");
-                    store.end(partition, Reading::Wanted, 0);
+                    store.end(partition, Reading::Wanted);
                     drop(store);
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
@@ -258,24 +257,40 @@ async fn read(inner: Weak<Inner>) {
     }
 }
 
-/// Reads all rows there are, for these partitions.
+/// Reads all rows there are, for these partitions, and keeps what that comes to.
 async fn read_rows(inner: &Weak<Inner>, filters: &BTreeMap<PartitionId, Arc<Filter>>) {
+    let read = try_read_rows(inner, filters).await;
+    let Some(store) = inner.upgrade() else { return };
+    let reading = if read.is_ok() { Reading::Done } else { Reading::RowsWanted };
+    filters.keys().for_each(|partition| store.end(*partition, reading));
+    if let Err(error) = read {
+        tracing::debug!(%error, "which sagas there are is asked again later");
+        drop(store);
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+async fn try_read_rows(inner: &Weak<Inner>, filters: &BTreeMap<PartitionId, Arc<Filter>>) -> Result<(), StoreError> {
+    let gone = || StoreError::Unavailable("the store is closed".into());
+    let mut checkpoints = Vec::new();
+    for partition in filters.keys() {
+        let store = inner.upgrade().ok_or_else(gone)?;
+        checkpoints.push(kept::checkpoint(&store.database, *partition).await?);
+    }
     let mut after = None;
     loop {
-        let Some(store) = inner.upgrade() else { return };
-        // With what comes next, all of it is worth keeping.
-        let end = |reading| filters.keys().for_each(|partition| store.end(*partition, reading, KEEP_AFTER));
-        match store.page(filters, after).await {
-            Ok(Some(last)) => after = Some(last),
-            Ok(None) => return end(Reading::Done),
-            Err(error) => {
-                tracing::debug!(%error, "which sagas there are is asked again later");
-                end(Reading::RowsWanted);
-                drop(store);
-                return tokio::time::sleep(RETRY_PAUSE).await;
-            }
-        }
+        let store = inner.upgrade().ok_or_else(gone)?;
+        after = match store.page(filters, after).await? {
+            Some(last) => Some(last),
+            None => break,
+        };
         drop(store);
         tokio::time::sleep(PAGE_PAUSE).await;
     }
+    // Whatever had begun by its checkpoint had its row when reading began.
+    for ((partition, filter), upto) in filters.iter().zip(checkpoints) {
+        let store = inner.upgrade().ok_or_else(gone)?;
+        kept::keep(&store.database, *partition, Kept { upto, bits: filter.to_bytes() }).await?;
+    }
+    Ok(())
 }

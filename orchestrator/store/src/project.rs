@@ -16,7 +16,7 @@ use crate::tally::{BEFORE, Tally};
 const CHUNK_ROWS: usize = 500;
 
 /// Bytes of blobs beyond which rows go in several transactions: one must fit into the engine's table in memory.
-const TRANSACTION_BYTES: usize = 16 * 1024 * 1024;
+const TRANSACTION_BYTES: usize = 8 * 1024 * 1024;
 
 /// How often two projectors of one partition (an owner and the one it replaces) may get in each other's way.
 const PROJECT_ATTEMPTS_MAX: usize = 8;

@@ -10,7 +10,7 @@ use amends_core::standing::standing;
 use amends_core::surroundings::Surroundings;
 use amends_core::view::waiting_for;
 use amends_database::{Database, Location};
-use amends_engine::ports::{JournalEntry, JournalRecord, Store, StoredSaga};
+use amends_engine::ports::{JournalEntry, JournalRecord, Rekeyed, Store, StoredSaga};
 use amends_schemas::command::{Operation, StepResult};
 use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_store::SurrealStore;
@@ -73,6 +73,8 @@ pub async fn fill(data: &Path, count: usize, left: Left) -> anyhow::Result<()> {
     let store = Arc::new(SurrealStore::open(database).await?);
     let partitions = PartitionCount::new(PARTITIONS).context("in range")?;
     let partitions = store.establish(None, partitions).await?;
+    // Also as an owner does: an empty view is of this version, and so is what is written from then on.
+    ensure!(store.rekey(&|_| Vec::new()).await? == Rekeyed::Done, "the store is new");
     let library = job::library()?;
     let definition = library.find(left.definition(), Some(1)).context("the definition")?;
     let mut filling = JoinSet::new();

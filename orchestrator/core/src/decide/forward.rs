@@ -176,7 +176,7 @@ impl Turn<'_> {
     }
 
     fn last_error(&self, index: usize) -> StepError {
-        let known = self.state.steps.get(index).and_then(|step| step.error.clone());
+        let known = self.state.steps.get(index).and_then(|step| step.error.as_deref().cloned());
         known.unwrap_or_else(|| StepError::new(DROPPED, "The saga turned back before the next attempt."))
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
             }
         }
         Fact::StepInterrupted { error, .. } => {
-            step.error = Some(error.clone());
+            step.error = Some(Box::new(error.clone()));
             end(step, Phase::Interrupted, event.at);
             if !state.succeeded.contains(&index) {
                 state.succeeded.push(index);
@@ -78,16 +78,16 @@ pub(super) fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
             state.pivot_passed |= *pivot;
         }
         Fact::StepFailed { error, .. } => {
-            step.error = Some(error.clone());
+            step.error = Some(Box::new(error.clone()));
             end(step, Phase::Failed, event.at);
         }
         Fact::StepInDoubt { operation, error, .. } => {
-            step.error = Some(error.clone());
+            step.error = Some(Box::new(error.clone()));
             step.phase = Phase::BackingOff { operation: *operation, until: event.at, in_doubt: true };
         }
         Fact::RetryScheduled { operation, until, error, in_doubt, .. } => {
             if error.is_some() {
-                step.error.clone_from(error);
+                step.error = error.clone().map(Box::new);
             }
             if *operation == Operation::Do && !in_doubt {
                 step.retries = step.retries.saturating_add(1);
@@ -100,7 +100,7 @@ pub(super) fn evolve_step(state: &mut SagaState, index: usize, event: &Event) {
         }
         Fact::CompensationWaived { .. } => step.phase = Phase::Waived,
         Fact::StepStuck { operation, error, in_doubt, .. } => {
-            step.error = Some(error.clone());
+            step.error = Some(Box::new(error.clone()));
             step.phase = Phase::Stuck { operation: *operation, in_doubt: *in_doubt };
         }
         Fact::RetryOrdered { operation, in_doubt, anew, .. } => {

@@ -36,7 +36,7 @@ pub struct StepState {
     /// What it returned.
     pub output: Option<Value>,
     /// The last error.
-    pub error: Option<StepError>,
+    pub error: Option<Box<StepError>>,
     /// When it was first dispatched.
     pub started_at: Option<DateTime<Utc>>,
     /// When it succeeded, failed or was undone.

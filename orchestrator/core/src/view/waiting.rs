@@ -225,7 +225,7 @@ fn step_sentence(definition: &Definition, state: &SagaState, index: usize, aroun
         Phase::BackingOff { operation: Operation::Do, until, in_doubt: false } => format!(
             "step `{name}`: backing off until {}{} (attempt {} of {}){}",
             rfc3339(*until),
-            after(now.error.as_ref()),
+            after(now.error.as_deref()),
             // Of the budget: attempts that ended in doubt do not spend it.
             now.retries.saturating_add(1),
             call.map_or(0, |call| call.retry.attempts),
@@ -235,7 +235,7 @@ fn step_sentence(definition: &Definition, state: &SagaState, index: usize, aroun
             let why = if call.is_some_and(|call| call.on_unknown == OnUnknown::Probe) {
                 "the probe finds no trace of it".to_owned()
             } else {
-                format!("asking again under the same key{}", after(now.error.as_ref()))
+                format!("asking again under the same key{}", after(now.error.as_deref()))
             };
             format!(
                 "in doubt whether `{name}` happened: {why}; attempt {} at {}{}",
@@ -246,7 +246,7 @@ fn step_sentence(definition: &Definition, state: &SagaState, index: usize, aroun
         }
         Phase::BackingOff { operation: Operation::Probe, until, .. } => format!(
             "in doubt whether `{name}` happened{}: probing at {} (attempt {}){}",
-            after(now.error.as_ref()),
+            after(now.error.as_deref()),
             rfc3339(*until),
             attempt(Operation::Probe).saturating_add(1),
             nobody()
@@ -254,7 +254,7 @@ fn step_sentence(definition: &Definition, state: &SagaState, index: usize, aroun
         Phase::BackingOff { operation: Operation::Undo, until, .. } => format!(
             "undoing step `{name}`: backing off until {}{} (attempt {}){}",
             rfc3339(*until),
-            after(now.error.as_ref()),
+            after(now.error.as_deref()),
             attempt(Operation::Undo).saturating_add(1),
             nobody()
         ),
@@ -264,7 +264,7 @@ fn step_sentence(definition: &Definition, state: &SagaState, index: usize, aroun
                 (Operation::Do | Operation::Probe, false) => "it cannot go on",
                 (Operation::Undo, _) => "its undo cannot be carried out",
             };
-            format!("stuck: step `{name}` needs a person, {what}: {}", said(now.error.as_ref()))
+            format!("stuck: step `{name}` needs a person, {what}: {}", said(now.error.as_deref()))
         }
     })
 }

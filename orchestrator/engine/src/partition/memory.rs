@@ -60,6 +60,8 @@ impl Entry {
         let mut state = stored.state;
         let definition = library.resolve(&state.definition).map(Arc::clone);
         if let Some(definition) = &definition {
+            // The same, and not its words once more for each saga.
+            state.definition.clone_from(&definition.reference);
             state.steps.resize(definition.steps.len(), StepState::pending());
         }
         let said = hash_of(stored.waiting_for.as_ref());
@@ -158,6 +160,11 @@ impl Memory {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&SagaId, &Entry)> {
         self.sagas.iter()
+    }
+
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, additional: usize) {
+        self.sagas.reserve(additional);
     }
 
     pub(crate) fn insert(&mut self, entry: Entry) {

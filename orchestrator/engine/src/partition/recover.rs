@@ -12,7 +12,7 @@ use amends_schemas::limits::STEPS_MAX;
 use chrono::Utc;
 
 use super::memory::{Entry, Memory};
-use crate::ports::{JournalEntry, JournalRecord, ParkedFacts, Store, StoreError, UnreadEntry, UnreadSaga};
+use crate::ports::{JournalEntry, JournalRecord, ParkedFacts, Store, StoreError, StoredSaga, UnreadEntry, UnreadSaga};
 
 /// What recovery leads to.
 #[derive(Debug)]
@@ -49,8 +49,11 @@ pub(super) async fn take_over(
     let recovered = store.recover(partition).await?;
     let mut memory = Memory::default();
     memory.set_checkpoint(recovered.tail.first().map_or(recovered.last_position, |first| first.position - 1));
+    memory.reserve(recovered.sagas.len());
     for stored in recovered.sagas {
-        memory.insert(Entry::of_stored(stored, library));
+        // A copy: what was read lies scattered among what the database needed to read it, and would keep that memory from being given back.
+        let state = stored.state.clone();
+        memory.insert(Entry::of_stored(StoredSaga { state, ..stored }, library));
     }
     for saga in recovered.unread {
         memory.set_aside(saga, Vec::new());

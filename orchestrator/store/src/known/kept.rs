@@ -8,6 +8,7 @@ use amends_schemas::ids::{PartitionId, SagaId};
 use surrealdb::types::{Bytes, SurrealValue, Variables};
 
 use crate::codec;
+use crate::project::stored_checkpoint;
 use crate::retain::truncated_upto;
 use crate::rows::{JOURNAL_COLUMNS, JournalRow, entry_saga_id, from_values, to_i64};
 use crate::store::unavailable;
@@ -36,6 +37,16 @@ pub(super) async fn keep(database: &Database, partition: PartitionId, kept: Kept
     let statement = "UPSERT type::record('known', $partition) CONTENT $row RETURN NONE";
     let written = database.query_values(statement, bindings).await;
     written.map(drop).map_err(|error| unavailable("keeping which sagas there are", &error))
+}
+
+/// Up to where the view has every saga.
+pub(super) async fn checkpoint(database: &Database, partition: PartitionId) -> Result<u64, StoreError> {
+    let doing = "reading a checkpoint";
+    let snapshot = database.begin().await.map_err(|error| unavailable(doing, &error))?;
+    let found = stored_checkpoint(&snapshot, partition).await.map_err(|error| unavailable(doing, &error));
+    // It has written nothing; whether cancelling it was answered does not matter.
+    let _ = snapshot.cancel().await;
+    Ok(found?.map_or(0, |checkpoint| checkpoint.position))
 }
 
 /// What was kept, if the journal still has everything behind it.
