@@ -29,9 +29,6 @@ use crate::transport::NatsTransport;
 /// How long NATS may take to be there when an orchestrator starts: long enough for both to be started together.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Partitions of a deployment that does not say: enough for a few orchestrators to share, few enough for one to run all.
-const PARTITIONS_DEFAULT: u16 = 8;
-
 /// What an orchestrator is made of.
 pub struct OrchestratorParts {
     /// Holds the journal.
@@ -88,7 +85,7 @@ impl Orchestrator {
         parts: OrchestratorParts,
         leases: impl FnOnce(Nats, &str) -> Arc<dyn Leases>,
     ) -> Result<Self, OrchestratorError> {
-        let default = PartitionCount::new(PARTITIONS_DEFAULT).expect("the default is in range");
+        let default = parts.store.default_partition_count();
         let partition_count = parts.store.establish(parts.partitions, default).await?;
         // Answers must not wait behind commands in one connection's buffer, nor leases behind either.
         let publishing = Nats::connect(&named(&parts.nats, "publish"), CONNECT_PATIENCE).await?;

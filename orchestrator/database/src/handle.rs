@@ -95,6 +95,11 @@ impl Database {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Whether it is a folder that this process alone has open.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.inner.location, Location::Embedded(_))
+    }
+
     /// Runs statements, each its own transaction, outside any other.
     ///
     /// `bindings` is a map of names to values (`json!({…})` or a struct), or `()`. Statements are numbered from zero in the order of the

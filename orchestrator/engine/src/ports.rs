@@ -173,6 +173,9 @@ pub trait Store: Send + Sync + 'static {
         default: PartitionCount,
     ) -> Result<PartitionCount, StoreError>;
 
+    /// How many partitions are right for a new deployment over this store that does not say.
+    fn default_partition_count(&self) -> PartitionCount;
+
     /// Everything unfinished of one partition. Checks that positions after the checkpoint are dense.
     async fn recover(&self, partition: PartitionId) -> Result<Recovered, StoreError>;
 

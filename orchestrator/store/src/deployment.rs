@@ -10,6 +10,22 @@ use crate::store::unavailable;
 /// How often several first starters at once may get in each other's way.
 const ESTABLISH_ATTEMPTS_MAX: usize = 10;
 
+/// Partitions over a server: enough for a few orchestrators to share, few enough for one to run all.
+const SHARED: u16 = 8;
+
+/// Cores of this machine for each partition of an embedded database: the broker, the database and the workers need the others. One process
+/// owns all partitions there, and more of them than it can run at once only make each batch smaller: on two cores one partition carries
+/// a third more than two, and half as much again as eight.
+const CORES_EACH: usize = 2;
+
+/// Partitions of a new deployment that does not say: over a SurrealDB server eight, over an embedded database one for every two cores of this
+/// machine, eight at most.
+pub fn default_partition_count(embedded: bool) -> PartitionCount {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = if embedded { (cores / CORES_EACH).clamp(1, usize::from(SHARED)) } else { SHARED.into() };
+    u16::try_from(count).ok().and_then(PartitionCount::new).expect("in range")
+}
+
 /// Reads the number, or fixes it.
 pub(crate) async fn establish(
     database: &Database,

@@ -64,4 +64,5 @@ mod schema;
 mod store;
 mod tally;
 
+pub use deployment::default_partition_count;
 pub use store::SurrealStore;

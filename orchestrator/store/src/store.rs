@@ -55,6 +55,10 @@ impl Store for SurrealStore {
         Ok(partition_count)
     }
 
+    fn default_partition_count(&self) -> PartitionCount {
+        deployment::default_partition_count(self.database.is_embedded())
+    }
+
     async fn recover(&self, partition: PartitionId) -> Result<Recovered, StoreError> {
         let recovered = recover::recover(&self.database, partition).await?;
         self.known.taken_over(partition);

@@ -73,6 +73,10 @@ impl Store for CountingStore {
         self.inner.establish(requested, default).await
     }
 
+    fn default_partition_count(&self) -> PartitionCount {
+        self.inner.default_partition_count()
+    }
+
     async fn recover(&self, partition: PartitionId) -> Result<Recovered, StoreError> {
         self.inner.recover(partition).await
     }

@@ -21,9 +21,6 @@ use tokio::task::JoinSet;
 
 use crate::job;
 
-/// As many as the engine has unless told otherwise.
-const PARTITIONS: u16 = 8;
-
 /// Sagas in one journal record: some 300 KB.
 const RECORD_SAGAS: usize = 200;
 
@@ -71,8 +68,7 @@ pub fn tag(number: usize) -> String {
 pub async fn fill(data: &Path, count: usize, left: Left) -> anyhow::Result<()> {
     let database = Database::open(&Location::Embedded(data.to_owned()), "amends", "orchestrator").await?;
     let store = Arc::new(SurrealStore::open(database).await?);
-    let partitions = PartitionCount::new(PARTITIONS).context("in range")?;
-    let partitions = store.establish(None, partitions).await?;
+    let partitions = store.establish(None, store.default_partition_count()).await?;
     // Also as an owner does: an empty view is of this version, and so is what is written from then on.
     ensure!(store.rekey(&|_| Vec::new()).await? == Rekeyed::Done, "the store is new");
     let library = job::library()?;
@@ -103,7 +99,7 @@ struct Filler {
 impl Filler {
     /// Every partition takes its share of the numbers, so that tags and times are spread over all.
     async fn run(self, store: Arc<SurrealStore>) -> anyhow::Result<()> {
-        let mine = (usize::from(self.partition.0)..self.count).step_by(usize::from(PARTITIONS));
+        let mine = (usize::from(self.partition.0)..self.count).step_by(usize::from(self.partitions.get()));
         let numbers: Vec<usize> = mine.collect();
         let mut position = 0;
         for records in numbers.chunks(RECORD_SAGAS * PROJECTION_RECORDS) {

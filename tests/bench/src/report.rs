@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use amends_store::default_partition_count;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
@@ -124,8 +125,8 @@ impl Results {
              - {rounds} rounds, the contenders interleaved, each on new servers and new folders; a figure is the median of its rounds, brackets \
              hold the least and the most; ratios are taken round by round\n\n\
              The job: four steps, one after the other, that do nothing; a closed loop keeps so many in flight. Everybody gets the same input.\n\n\
-             - *engine*: nats-server {nats}, one node, JetStream on files as `amends dev` configures it (`sync_interval` of 1 s); the orchestrator, 8 \
-             partitions, its journal in an embedded SurrealDB on SurrealKV with `sync=every` (a record is fsynced before anybody is told anything); four \
+             - *engine*: nats-server {nats}, one node, JetStream on files as `amends dev` configures it (`sync_interval` of 1 s); the orchestrator with as many \
+             partitions as a new deployment has here ({partitions}), its journal in an embedded SurrealDB on SurrealKV with `sync=every` (a record is fsynced before anybody is told anything); four \
              workers as plain JetStream consumers in one more process. A saga is completed when the record that says so is committed.\n\
              - *engine, SDK workers with databases*: the same with the workers as contexts of the Rust SDK, each with a database and one fsynced \
              transaction for each command.\n\
@@ -135,6 +136,7 @@ impl Results {
              - *floor*: the same nats-server and workers; in the orchestrator's place a process that answers and publishes the same messages, and \
              decides and stores nothing.\n\n",
             rounds = self.last_round(),
+            partitions = default_partition_count(true).get(),
         );
     }
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use amends_nats::Nats;
 use amends_schemas::command::{Command, Operation, REPLY_COMMITTED, Reply, idempotency_key};
-use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
+use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::saga::{OrchestratorInfo, StartSaga};
 use amends_schemas::subjects::{self, ORCHESTRATOR_GROUP, ORCHESTRATOR_INFO, PartitionVerb};
+use amends_store::default_partition_count;
 use async_nats::{HeaderMap, Message};
 use chrono::Utc;
 use futures::StreamExt;
@@ -18,9 +19,6 @@ use tokio::sync::mpsc;
 use super::{connect, tell_completed};
 use crate::control::say_ready;
 use crate::job;
-
-/// As many as the engine has unless told otherwise.
-const PARTITIONS: u16 = 8;
 
 /// How long an attempt may take, as in the definition.
 const STEP_TIMEOUT: Duration = Duration::from_secs(300);
@@ -40,7 +38,8 @@ pub async fn run(url: &str) -> anyhow::Result<()> {
     let (completed, told) = mpsc::unbounded_channel();
     tokio::spawn(tell_completed(serving.clone(), told));
     let relay = Arc::new(Relay { serving, publishing, completed });
-    let partitions = PartitionCount::new(PARTITIONS).expect("in range");
+    // As many as the engine has.
+    let partitions = default_partition_count(true);
     for partition in partitions.iter() {
         let subject = subjects::partition_all(partition);
         let mut requests = relay.serving.client().queue_subscribe(subject, ORCHESTRATOR_GROUP.to_owned()).await?;
