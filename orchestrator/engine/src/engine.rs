@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::ahead::Ahead;
 use crate::chore::{self, CHORES_PARTITION, Chore};
 use crate::gate::Gates;
 use crate::handle::PartitionHandle;
@@ -166,14 +167,14 @@ impl Drop for Engine {
     }
 }
 
-struct Shared {
-    store: Arc<dyn Store>,
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
     transport: Arc<dyn Transport>,
     leases: Arc<dyn Leases>,
     front: Arc<dyn Front>,
     presence: Arc<dyn Presence>,
     library: Arc<DefinitionLibrary>,
-    takeovers: Semaphore,
+    pub(crate) takeovers: Semaphore,
     settings: Arc<EngineSettings>,
     owner: Arc<str>,
     partition_count: PartitionCount,
@@ -202,10 +203,11 @@ enum Trust {
 impl Supervisor {
     async fn run(self) {
         let mut trust = Trust::Held;
+        let mut ahead = Ahead::begin(&self.shared, self.partition);
         loop {
             match self.shared.leases.hold(self.partition).await {
-                Ok(Hold::Acquired) => trust = self.own().await,
-                Ok(Hold::Kept) if trust == Trust::Held => trust = self.own().await,
+                Ok(Hold::Acquired) => trust = self.own(ahead.take()).await,
+                Ok(Hold::Kept) if trust == Trust::Held => trust = self.own(ahead.take()).await,
                 Ok(Hold::Kept) => {}
                 Ok(Hold::Other { owner }) => {
                     // Whoever fenced us holds it now; once it is free it can be had afresh.
@@ -220,6 +222,7 @@ impl Supervisor {
                     }
                 }
             }
+            ahead = ahead.filter(Ahead::is_fresh);
             let stop = &self.shared.stop;
             if stop.is_cancelled()
                 || stop.run_until_cancelled(tokio::time::sleep(self.shared.settings.lease_poll)).await.is_none()
@@ -232,7 +235,7 @@ impl Supervisor {
     }
 
     /// Owns the partition until something ends it.
-    async fn own(&self) -> Trust {
+    async fn own(&self, ahead: Option<Ahead>) -> Trust {
         let stop = self.shared.stop.child_token();
         let (internal_sender, internal) = mpsc::unbounded_channel();
         let reacquired = Arc::new(AtomicBool::new(false));
@@ -245,7 +248,7 @@ impl Supervisor {
         };
         // On a task of its own: replaying a long journal must not let the lease lapse.
         let keeping = AbortOnDrop(tokio::spawn(keeper.run()));
-        let ending = self.own_while(internal_sender, internal, stop).await;
+        let ending = self.own_while(ahead, internal_sender, internal, stop).await;
         drop(keeping);
         self.slot.set_owned(None);
         match ending {
@@ -270,12 +273,13 @@ impl Supervisor {
 
     async fn own_while(
         &self,
+        ahead: Option<Ahead>,
         internal_sender: mpsc::UnboundedSender<Internal>,
         internal: mpsc::UnboundedReceiver<Internal>,
         stop: CancellationToken,
     ) -> Ending {
         self.slot.status.update(|status| status.role = Role::Recovering);
-        let partition = match self.take(&internal_sender, &stop).await {
+        let partition = match self.take(ahead, &internal_sender, &stop).await {
             Ok(Some(partition)) => partition,
             Ok(None) => return Ending::Stopped,
             Err(error) => return error.into(),
@@ -313,9 +317,17 @@ impl Supervisor {
     /// Takes the partition over, waiting for a database that is away.
     async fn take(
         &self,
+        ahead: Option<Ahead>,
         internal: &mpsc::UnboundedSender<Internal>,
         stop: &CancellationToken,
     ) -> Result<Option<Partition>, StoreError> {
+        let mut read = match ahead {
+            Some(ahead) => match stop.run_until_cancelled(ahead.take(&self.shared, self.partition)).await {
+                Some(read) => read,
+                None => return Ok(None),
+            },
+            None => None,
+        };
         let mut delay = self.shared.settings.store_retry_min;
         loop {
             let parts = PartitionParts {
@@ -330,6 +342,7 @@ impl Supervisor {
                 status: self.slot.status.clone(),
                 internal: internal.clone(),
                 gates: Arc::clone(&self.shared.gates),
+                read: read.take(),
             };
             let taking = async {
                 // Never closed: without a permit nothing would be wrong but the memory taken.

@@ -13,6 +13,7 @@
 //! * [`chore`]: work for a whole deployment that one process at a time does; [`rekey`] is one, [`bulk`] another.
 //! * [`EngineSettings`]: every bound and delay, with its reason.
 
+mod ahead;
 pub mod bulk;
 pub mod chore;
 mod dispatcher;

@@ -173,6 +173,9 @@ pub trait Store: Send + Sync + 'static {
         default: PartitionCount,
     ) -> Result<PartitionCount, StoreError>;
 
+    /// Whether no other process can write while this one has it open.
+    fn is_exclusive(&self) -> bool;
+
     /// How many partitions are right for a new deployment over this store that does not say.
     fn default_partition_count(&self) -> PartitionCount;
 

@@ -55,6 +55,10 @@ impl Store for SurrealStore {
         Ok(partition_count)
     }
 
+    fn is_exclusive(&self) -> bool {
+        self.database.is_embedded()
+    }
+
     fn default_partition_count(&self) -> PartitionCount {
         deployment::default_partition_count(self.database.is_embedded())
     }

@@ -73,6 +73,10 @@ impl Store for CountingStore {
         self.inner.establish(requested, default).await
     }
 
+    fn is_exclusive(&self) -> bool {
+        self.inner.is_exclusive()
+    }
+
     fn default_partition_count(&self) -> PartitionCount {
         self.inner.default_partition_count()
     }

@@ -12,7 +12,9 @@ use amends_schemas::limits::STEPS_MAX;
 use chrono::Utc;
 
 use super::memory::{Entry, Memory};
-use crate::ports::{JournalEntry, JournalRecord, ParkedFacts, Store, StoreError, StoredSaga, UnreadEntry, UnreadSaga};
+use crate::ports::{
+    JournalEntry, JournalRecord, ParkedFacts, Recovered, Store, StoreError, StoredSaga, UnreadEntry, UnreadSaga,
+};
 
 /// What recovery leads to.
 #[derive(Debug)]
@@ -45,8 +47,12 @@ pub(super) async fn take_over(
     library: &DefinitionLibrary,
     partition: PartitionId,
     owner: &str,
+    read: Option<Recovered>,
 ) -> Result<Taken, StoreError> {
-    let recovered = store.recover(partition).await?;
+    let recovered = match read {
+        Some(read) => read,
+        None => store.recover(partition).await?,
+    };
     let mut memory = Memory::default();
     memory.set_checkpoint(recovered.tail.first().map_or(recovered.last_position, |first| first.position - 1));
     memory.reserve(recovered.sagas.len());

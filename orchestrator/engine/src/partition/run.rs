@@ -19,7 +19,7 @@ use super::round::Round;
 use super::watches::Watches;
 use crate::dispatcher::{self, Lanes, Sending, longer};
 use crate::gate::{Gates, Membership};
-use crate::ports::{JournalRecord, Presence, Store, StoreError, Transport};
+use crate::ports::{JournalRecord, Presence, Recovered, Store, StoreError, Transport};
 use crate::projector::{self, Projecting};
 use crate::request::{Internal, Request};
 use crate::retention::{self, Sweeping};
@@ -40,6 +40,8 @@ pub(crate) struct PartitionParts {
     pub(crate) status: StatusCell,
     pub(crate) internal: mpsc::UnboundedSender<Internal>,
     pub(crate) gates: Arc<Gates>,
+    /// What was read of it already, if that is all there is.
+    pub(crate) read: Option<Recovered>,
 }
 
 /// Why the loop ended.
@@ -114,7 +116,7 @@ impl Partition {
     /// Reads the partition's journal, takes it over and sets everything under way going again.
     pub(crate) async fn take(parts: PartitionParts) -> Result<Self, StoreError> {
         let began = Instant::now();
-        let taken = take_over(&*parts.store, &parts.library, parts.partition, &parts.owner).await?;
+        let taken = take_over(&*parts.store, &parts.library, parts.partition, &parts.owner, parts.read).await?;
         let sending = Sending {
             transport: Arc::clone(&parts.transport),
             partition_count: parts.partition_count,
