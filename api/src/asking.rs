@@ -59,7 +59,8 @@ impl Patience {
         }
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(PAUSE_MAX);
-        true
+        // A busy machine sleeps longer; what was said last says more than that there was no time to ask again.
+        Instant::now() < self.until
     }
 }
 
