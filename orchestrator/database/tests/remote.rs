@@ -2,6 +2,8 @@
 
 mod suite;
 
+use std::time::Duration;
+
 use amends_database::{Database, ErrorKind, Location};
 use amends_test_support::surreal;
 use anyhow::Result;
@@ -58,6 +60,16 @@ fn a_server_that_dies_and_comes_back_is_used_again() -> Result<()> {
     })
 }
 
+/// Whether every thread of a process has stopped.
+fn stands_still(pid: &str) -> Result<bool> {
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        if !std::fs::read_to_string(thread?.path().join("stat"))?.contains(") T ") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// A frozen machine holds its connections: only time tells.
 #[test]
 fn a_server_that_hangs_is_unavailable() -> Result<()> {
@@ -69,6 +81,10 @@ fn a_server_that_hangs_is_unavailable() -> Result<()> {
             tokio::task::spawn_blocking(move || std::process::Command::new("kill").args([name, &pid]).status()).await
         };
         signal("-STOP").await??;
+        // Every thread stops in its own time.
+        while !stands_still(&pid)? {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         assert_eq!(kind(database.ping().await), Some(ErrorKind::Unavailable));
         assert_eq!(kind(database.begin().await), Some(ErrorKind::Unavailable), "within the time an answer may take");
         signal("-CONT").await??;
