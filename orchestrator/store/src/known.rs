@@ -34,9 +34,9 @@ const PAGE_PAUSE: Duration = Duration::from_millis(5);
 /// Before reading is tried again after the database did not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// New sagas after which a filter is kept again: it then costs some 200 bytes for each, and a new owner reads the journal of no more than
-/// these.
-const KEEP_AFTER: u64 = 10_000;
+/// What keeping a filter may cost for each new saga, in bytes: it is kept again after so many that it does not cost more, and a new owner
+/// reads the journal of no more than these. Of eight partitions each after 10,000, of one after 84,000.
+const KEPT_BYTES_EACH: u64 = 200;
 
 /// How far the filter of a partition is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl KnownSagas {
     pub(crate) fn projected(&self, partition: PartitionId, upto: u64) {
         let mut readings = self.inner.readings();
         let Some(known) = readings.partitions.get_mut(&partition) else { return };
-        if known.reading != Reading::Done || known.fresh_count < KEEP_AFTER {
+        if known.reading != Reading::Done || known.fresh_count * KEPT_BYTES_EACH < known.filter.byte_count() {
             return;
         }
         known.fresh_count = 0;

@@ -34,6 +34,11 @@ impl Filter {
         probes(saga_id).all(is_set)
     }
 
+    /// What it takes in memory, and where it is kept.
+    pub(super) fn byte_count(&self) -> u64 {
+        self.0.len() as u64 * 8
+    }
+
     /// As they can be kept.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect()
