@@ -35,7 +35,7 @@ const PAGE_PAUSE: Duration = Duration::from_millis(5);
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// What keeping a filter may cost for each new saga, in bytes: it is kept again after so many that it does not cost more, and a new owner
-/// reads the journal of no more than these. Of eight partitions each after 10,000, of one after 84,000.
+/// reads the journal of no more than these: of up to eight partitions each after 10,000.
 const KEPT_BYTES_EACH: u64 = 200;
 
 /// How far the filter of a partition is.

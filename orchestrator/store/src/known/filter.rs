@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use amends_schemas::ids::{PartitionCount, SagaId};
 
-/// Bits of all partitions together: 16 MiB of memory. With eight million sagas one in 400 new ones is looked for in vain, with thirty
-/// million one in six; beyond, it merely helps less.
+/// Bits of all partitions together, at most: 16 MiB of memory.
 const BITS: usize = 1 << 27;
+
+/// Bits of one partition, at most: 2 MiB, so that a filter is a row like any other where it is kept. With a million sagas in the partition one
+/// in 500 new ones is looked for in vain, with four million one in six; beyond, it merely helps less.
+const PARTITION_BITS: usize = 1 << 24;
 
 /// Bits set for one id.
 const PROBES: u64 = 4;
@@ -17,7 +20,7 @@ pub(super) struct Filter(Vec<AtomicU64>);
 
 impl Filter {
     pub(super) fn new(partition_count: PartitionCount) -> Self {
-        let words = BITS / 64 / usize::from(partition_count.get()).next_power_of_two();
+        let words = (BITS / usize::from(partition_count.get()).next_power_of_two()).min(PARTITION_BITS) / 64;
         Self(std::iter::repeat_with(AtomicU64::default).take(words).collect())
     }
 

@@ -14,7 +14,7 @@ use crate::rows::{JOURNAL_COLUMNS, JournalRow, entry_saga_id, from_values, to_i6
 use crate::store::unavailable;
 
 /// Journal records read by one statement: bounds the memory of one answer.
-const PAGE_RECORDS: usize = 100;
+const PAGE_RECORDS: u64 = 100;
 
 #[derive(Debug, SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
@@ -79,10 +79,11 @@ pub(super) async fn begun_behind(
     partition: PartitionId,
     position: u64,
 ) -> Result<Option<(u64, Vec<SagaId>)>, StoreError> {
-    let statement =
-        format!("SELECT {JOURNAL_COLUMNS} FROM journal:[$partition, $from]..[$partition + 1] LIMIT {PAGE_RECORDS}");
+    // A range and no limit: the database reads ahead of a limit, and records are large.
+    let statement = format!("SELECT {JOURNAL_COLUMNS} FROM journal:[$partition, $from]..=[$partition, $upto]");
     let mut bindings = partition_binding(partition);
     bindings.insert("from", to_i64("a journal position", position + 1)?);
+    bindings.insert("upto", to_i64("a journal position", position + PAGE_RECORDS)?);
     let values = database
         .query_values(&statement, bindings)
         .await
