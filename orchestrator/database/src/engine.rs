@@ -28,7 +28,7 @@ impl Default for Tuning {
     /// Far more than the largest transaction, and little of any machine: where there are 16 GiB or more, SurrealKV itself takes one for its
     /// table and half of all memory for blocks.
     fn default() -> Self {
-        Self { memtable_bytes: 64 * 1024 * 1024, cache_bytes: 128 * 1024 * 1024 }
+        Self { memtable_bytes: 64 * 1024 * 1024, cache_bytes: 64 * 1024 * 1024 }
     }
 }
 
