@@ -26,8 +26,8 @@ impl Turn<'_> {
         }
         let Some(index) = self.definition.step_index(name) else { return };
         let Some((step, state)) = self.step(index) else { return };
-        // The saga goes back, and has dropped the pivot that by its worker's last word did not happen: it is done anew. Nothing could be undone
-        // any more behind one that counted.
+        // The saga goes back, and has dropped the pivot that by its worker's last word did not happen: it is asked for again, under the same
+        // key, and answers then. Nothing could be undone any more behind one that counted now.
         if step.kind == StepKind::Pivot && held_back(self.state, &state.phase) {
             return;
         }

@@ -17,7 +17,7 @@ pub fn tell(scaled: &Scaled, text: &mut String) {
         let count = waiting.saga_count;
         let _ = write!(
             text,
-            "| {count} sagas backing off until a time hours away | resident memory | {:.0} MiB, {:.0} MiB at most since the start |\n\
+            "| {count} sagas sleeping until a time hours away | resident memory | {:.0} MiB, {:.0} MiB at most since the start |\n\
              | | start until all partitions are served | {:.0} ms |\n\
              | | the same after `kill -9`, the killed one's leases included | {:.0} ms |\n",
             waiting.resident_mib, waiting.peak_mib, waiting.start_ms, waiting.restart_ms
