@@ -290,7 +290,10 @@ async fn try_read_rows(inner: &Weak<Inner>, filters: &BTreeMap<PartitionId, Arc<
     // Whatever had begun by its checkpoint had its row when reading began.
     for ((partition, filter), upto) in filters.iter().zip(checkpoints) {
         let store = inner.upgrade().ok_or_else(gone)?;
-        kept::keep(&store.database, *partition, Kept { upto, bits: filter.to_bytes() }).await?;
+        // What was read stays read, also when it cannot be kept.
+        if let Err(error) = kept::keep(&store.database, *partition, Kept { upto, bits: filter.to_bytes() }).await {
+            tracing::debug!(%partition, %error, "which sagas there are is kept later");
+        }
     }
     Ok(())
 }
