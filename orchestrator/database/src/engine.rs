@@ -4,15 +4,38 @@
 //! logs by default. Deleting gives space back when compaction meets what was deleted; but a value log is deleted only when no live value
 //! stands in it **or in any older one** (surrealkv 0.21, `VLog::cleanup_obsolete_files`): one large value that lives for long keeps every later
 //! log for ever. So values stay in the tables here, where compaction drops them one by one. Logs that are there already are still read.
+//!
+//! What it acknowledges it can lose all the same, around the moment at which it begins a new table: [`watched`] says how, and what stands
+//! in between here.
+
+mod rotations;
+mod segments;
+mod watched;
+mod written;
+
+use std::path::{Path, PathBuf};
 
 use surrealdb::Surreal;
 use surrealdb::engine::local::Db;
 use surrealdb::types::Error;
 use surrealdb_cnf::ConfigMap;
-use surrealdb_core::kvs::Datastore;
+use surrealdb_core::CommunityComposer;
+use surrealdb_core::kvs::{Datastore, TransactionBuilderFactory, TransactionBuilderParts};
+use surrealdb_kvs::TransactionBuilder;
+use tokio_util::sync::CancellationToken;
+
+use self::segments::Segments;
+use self::watched::WatchedEngine;
 
 /// Values of this size and more stand in value logs: none, for a transaction is smaller.
 const VALUE_LOG_FROM_BYTES: u64 = 1 << 40;
+
+/// Bytes of a table in memory for each byte of the log that it is read from, at most: an entry takes up to some 200 more there
+/// (`max_entry_bytes` of surrealkv 0.21), and no key of SurrealDB is shorter than 20.
+const TABLE_BYTES_PER_LOG_BYTE: u64 = 8;
+
+/// What an engine's table can be at most.
+const TABLE_BYTES_MAX: u64 = u32::MAX as u64;
 
 /// How an embedded engine is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,22 +55,62 @@ impl Default for Tuning {
     }
 }
 
-/// Opens the engine behind a `surrealkv://` URL, as `surrealdb::engine::any::connect` does, which takes no such settings.
-pub(crate) async fn open(url: &str, tuning: Tuning) -> Result<Surreal<Db>, Error> {
-    let config = ConfigMap::empty()
-        .with_key_value("surrealkv_vlog_threshold", VALUE_LOG_FROM_BYTES.to_string())
-        .with_key_value("surrealkv_max_memtable_size", tuning.memtable_bytes.to_string())
-        .with_key_value("surrealkv_block_cache_capacity", tuning.cache_bytes.to_string());
+impl Tuning {
+    fn into_config(self) -> ConfigMap {
+        ConfigMap::empty()
+            .with_key_value("surrealkv_vlog_threshold", VALUE_LOG_FROM_BYTES.to_string())
+            .with_key_value("surrealkv_max_memtable_size", self.memtable_bytes.to_string())
+            .with_key_value("surrealkv_block_cache_capacity", self.cache_bytes.to_string())
+    }
+}
+
+/// Opens the engine behind a `surrealkv://` URL of this folder, as `surrealdb::engine::any::connect` does, which takes no such settings.
+pub(crate) async fn open(url: &str, folder: &Path, tuning: Tuning) -> Result<Surreal<Db>, Error> {
     let said = |error: &dyn std::fmt::Display| Error::internal(error.to_string());
     // Maintenance writes, and must not before the version is checked.
     let datastore = Datastore::builder()
-        .with_config(config)
         .without_maintenance_tasks()
-        .build_with_path(url)
+        .build_with_factory_path(url, Composer { folder: folder.to_owned(), tuning })
         .await
         .map_err(|error| said(&error))?;
     datastore.check_version().await.map_err(|error| said(&error))?;
     datastore.bootstrap().await.map_err(|error| said(&error))?;
     datastore.start_maintenance_tasks();
     Surreal::unstable_from_datastore(datastore, None).await
+}
+
+/// Puts SurrealDB and its engine together.
+struct Composer {
+    folder: PathBuf,
+    tuning: Tuning,
+}
+
+impl TransactionBuilderFactory for Composer {
+    type RouterState = ();
+
+    async fn new_transaction_builder(
+        &self,
+        path: &str,
+        canceller: CancellationToken,
+        _config: ConfigMap,
+    ) -> anyhow::Result<TransactionBuilderParts<()>> {
+        let segments = Segments::of(&self.folder);
+        let open = async |tuning: Tuning| -> anyhow::Result<Box<dyn TransactionBuilder>> {
+            let parts = CommunityComposer();
+            let parts = parts.new_transaction_builder(path, canceller.clone(), tuning.into_config()).await?;
+            Ok(parts.builder)
+        };
+        // What the log of a crash holds may not fit into one table of the size it was written with, and what is then read into a second one is
+        // as good as lost: nothing would read that log again. So it is read into one that is surely large enough, and becomes a file.
+        let needed = segments.largest_bytes()?.saturating_mul(TABLE_BYTES_PER_LOG_BYTE).min(TABLE_BYTES_MAX);
+        if needed > self.tuning.memtable_bytes {
+            open(Tuning { memtable_bytes: needed, ..self.tuning }).await?.shutdown().await?;
+        }
+        let engine = WatchedEngine::new(open(self.tuning).await?, segments, self.tuning.memtable_bytes)?;
+        Ok(TransactionBuilderParts::without_router_state(Box::new(engine)))
+    }
+
+    fn path_valid(&self, path: &str) -> anyhow::Result<String> {
+        CommunityComposer().path_valid(path)
+    }
 }

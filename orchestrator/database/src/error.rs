@@ -78,7 +78,8 @@ fn classify(error: &surrealdb::Error) -> ErrorKind {
         _ if text.contains("shutting down")
             || text.contains("channel closed")
             || text.contains("no longer available")
-            || text.contains("Transaction not found") =>
+            || text.contains("Transaction not found")
+            || text.contains("commit outcome is unknown") =>
         {
             ErrorKind::Unavailable
         }

@@ -202,7 +202,7 @@ async fn open_embedded(folder: &Path, tuning: Tuning) -> Result<Surreal<Db>, Dat
     let url = embedded_url(folder)?;
     let deadline = Instant::now() + LOCK_WAIT;
     loop {
-        match engine::open(&url, tuning).await.map_err(DatabaseError::from) {
+        match engine::open(&url, folder, tuning).await.map_err(DatabaseError::from) {
             Err(error) if error.kind() == ErrorKind::Locked && Instant::now() < deadline => sleep(LOCK_POLL).await,
             Err(error) if error.kind() == ErrorKind::Locked => {
                 let message =
