@@ -60,8 +60,8 @@ impl BulkRow {
     }
 
     fn into_record(self) -> Result<BulkRecord, StoreError> {
-        codec::check_format("a bulk operation", self.format)?;
-        let record: BulkRecord = codec::read(&self.state).map_err(|failure| match failure {
+        let plain = codec::open("a bulk operation", self.format, &self.state)?;
+        let record: BulkRecord = codec::read(&plain).map_err(|failure| match failure {
             Failure::Newer(why) | Failure::Damaged(why) => {
                 StoreError::Damaged(format!("a bulk operation cannot be read: {why}"))
             }

@@ -1,5 +1,9 @@
-//! Blobs: MessagePack with field names, so that fields can be added, under a number that says how it is written.
+//! Blobs: MessagePack with field names, so that fields can be added, compressed, under a number that says how it is written.
+//!
+//! What a blob says over and over (field names, codes, times) is most of it: compressed, a journal record takes a quarter and the row of a saga
+//! half, and all that a database does with bytes afterwards, down to merging its files again and again, with them.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Cursor;
 
@@ -7,12 +11,15 @@ use amends_engine::ports::StoreError;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-/// How this version writes blobs: MessagePack, structs as maps by field name. A change that an older reader would misread gets
-/// the next number, and [`check_format`] learns both. An orchestrator that knows but the older one cannot read such records
+/// How this version writes blobs: MessagePack, structs as maps by field name, as an LZ4 block behind its size in four bytes. A change that an
+/// older reader would misread gets the next number, and [`open`] learns both. An orchestrator that knows but the older one cannot read such records
 /// at all, so that all of them are to be replaced at once; fields and variants, which park single sagas, come without a new number.
-pub(crate) const FORMAT: u8 = 1;
+pub(crate) const FORMAT: u8 = 2;
 
-/// Largest blob, in bytes. A commit must fit into SurrealKV's memtable and a message to a remote server; the engine's batches are far
+/// The same, not compressed.
+const PLAIN: i64 = 1;
+
+/// Largest blob before it is compressed, in bytes. A commit must fit into SurrealKV's memtable and a message to a remote server; the engine's batches are far
 /// smaller.
 pub(crate) const BLOB_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -23,7 +30,34 @@ pub(crate) fn encode<T: Serialize>(what: impl Display, value: &T) -> Result<Vec<
     if blob.len() > BLOB_BYTES_MAX {
         return Err(StoreError::Invalid(format!("{what} takes {} bytes and {BLOB_BYTES_MAX} are allowed", blob.len())));
     }
-    Ok(blob)
+    Ok(pack(&blob))
+}
+
+/// What [`open`] gave, as it is written in [`FORMAT`].
+pub(crate) fn pack(plain: &[u8]) -> Vec<u8> {
+    lz4_flex::compress_prepend_size(plain)
+}
+
+/// Whether [`open`] knows it.
+pub(crate) fn is_known(format: i64) -> bool {
+    format == PLAIN || format == i64::from(FORMAT)
+}
+
+/// The MessagePack of a blob that is written in this format.
+pub(crate) fn open(what: impl Display, format: i64, blob: &[u8]) -> Result<Cow<'_, [u8]>, StoreError> {
+    if format == PLAIN {
+        return Ok(Cow::Borrowed(blob));
+    }
+    if !is_known(format) {
+        return Err(StoreError::Damaged(format!(
+            "{what} is written in format {format} and this version reads formats up to {FORMAT}: start the version that wrote it, or a later one"
+        )));
+    }
+    let unpacked = match lz4_flex::block::uncompressed_size(blob) {
+        Ok((size, block)) if size <= BLOB_BYTES_MAX => lz4_flex::decompress(block, size).ok(),
+        Ok(_) | Err(_) => None,
+    };
+    unpacked.map(Cow::Owned).ok_or_else(|| StoreError::Damaged(format!("{what} cannot be unpacked")))
 }
 
 /// Why a value was not read.
@@ -33,16 +67,6 @@ pub(crate) enum Failure {
     Newer(String),
     /// It is no MessagePack, or torn.
     Damaged(String),
-}
-
-/// Refuses a blob that is written in another way than this version's.
-pub(crate) fn check_format(what: impl Display, format: i64) -> Result<(), StoreError> {
-    if format == i64::from(FORMAT) {
-        return Ok(());
-    }
-    Err(StoreError::Damaged(format!(
-        "{what} is written in format {format} and this version reads format {FORMAT}: start the version that wrote it, or a later one"
-    )))
 }
 
 /// Reads a value, if this version knows it to the last field: what it would leave out, it would lose when the value is written again.
@@ -119,14 +143,31 @@ mod tests {
         let journal: Vec<JournalEntry> = read(include_bytes!("golden/journal-1.msgpack")).unwrap();
         let wanted: Vec<JournalEntry> = serde_json::from_str(include_str!("golden/journal-1.json")).unwrap();
         assert_eq!(journal, wanted);
-        assert_eq!(encode("it", &journal).unwrap(), include_bytes!("golden/journal-1.msgpack"), "written as ever");
+        let written = encode("it", &journal).unwrap();
+        assert_eq!(*opened(&written), *include_bytes!("golden/journal-1.msgpack"), "written as ever");
         let state: SagaState = read(include_bytes!("golden/state-1.msgpack")).unwrap();
         assert_eq!(state, serde_json::from_str(include_str!("golden/state-1.json")).unwrap());
     }
 
+    fn opened(blob: &[u8]) -> Cow<'_, [u8]> {
+        open("it", i64::from(FORMAT), blob).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_before_blobs_were_compressed_is_opened_and_what_is_torn_is_damage() {
+        assert_eq!(*open("it", PLAIN, b"as it is").unwrap(), *b"as it is");
+        let packed = pack(&[7; 10_000]);
+        assert!(packed.len() < 100, "{}", packed.len());
+        assert_eq!(*opened(&packed), [7; 10_000]);
+        let too_large = [&u32::MAX.to_le_bytes()[..], &packed[4..]].concat();
+        for torn in [&packed[..3], &packed[..packed.len() - 1], &[0xff; 9], &too_large] {
+            assert!(matches!(open("it", 2, torn), Err(StoreError::Damaged(_))), "{torn:?}");
+        }
+    }
+
     #[test]
     fn an_unknown_format_is_named() {
-        let error = check_format("position 7 of partition 3", 9).unwrap_err();
+        let error = open("position 7 of partition 3", 9, &[]).unwrap_err();
         assert!(
             matches!(&error, StoreError::Damaged(text) if text.contains("position 7 of partition 3 is written in format 9")),
             "{error}"
@@ -148,18 +189,18 @@ mod tests {
     #[test]
     fn a_field_that_was_added_is_read_and_one_that_will_be_is_not_lost() {
         let old = encode("it", &Old { a: 1 }).unwrap();
-        assert_eq!(read::<New>(&old), Ok(New { a: 1, b: None }));
+        assert_eq!(read::<New>(&opened(&old)), Ok(New { a: 1, b: None }));
         let new = encode("it", &New { a: 1, b: Some("secret".into()) }).unwrap();
-        assert_eq!(read::<Old>(&new), Err(Failure::Newer("the field `b`".into())));
+        assert_eq!(read::<Old>(&opened(&new)), Err(Failure::Newer("the field `b`".into())));
     }
 
     #[test]
     fn what_is_not_known_is_told_from_what_is_torn_and_nothing_stored_is_said() {
-        let blob = encode("it", &"secret").unwrap();
+        let blob = rmp_serde::to_vec_named("secret").unwrap();
         assert!(matches!(read::<u8>(&blob), Err(Failure::Newer(said)) if !said.contains("secret")));
         assert!(matches!(read::<String>(&blob[..3]), Err(Failure::Damaged(said)) if !said.contains("secret")));
         let fact = encode("it", &std::collections::BTreeMap::from([("ship_launched", 1)])).unwrap();
-        let failure = read::<amends_core::event::Fact>(&fact);
+        let failure = read::<amends_core::event::Fact>(&opened(&fact));
         assert_eq!(failure, Err(Failure::Newer("unknown variant `ship_launched`".into())));
     }
 
@@ -167,7 +208,7 @@ mod tests {
     fn a_list_is_split_into_what_it_was_made_of() {
         for count in [0, 1, 15, 16, 70_000_usize] {
             let list: Vec<String> = (0..count).map(|n| n.to_string()).collect();
-            let blob = encode("it", &list).unwrap();
+            let blob = rmp_serde::to_vec_named(&list).unwrap();
             let elements: Vec<String> = split("it", &blob).unwrap().into_iter().map(|raw| read(raw).unwrap()).collect();
             assert_eq!(elements, list);
             let raws: Vec<Vec<u8>> = split("it", &blob).unwrap().into_iter().map(<[u8]>::to_vec).collect();

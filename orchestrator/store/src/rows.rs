@@ -205,8 +205,7 @@ impl JournalRow {
     pub(crate) fn into_record(self) -> Result<JournalRecord, StoreError> {
         let (partition, position) = self.position()?;
         let what = format!("position {position} of partition {partition}");
-        codec::check_format(&what, self.format)?;
-        let (entries, unread) = entries(&what, &self.entries)?;
+        let (entries, unread) = entries(&what, &codec::open(&what, self.format, &self.entries)?)?;
         let epoch =
             u64::try_from(self.epoch).map_err(|_| StoreError::Damaged(format!("{what} has a negative epoch")))?;
         Ok(JournalRecord { partition, position, epoch, owner: self.owner, at: self.at.into(), entries, unread })
@@ -260,15 +259,16 @@ impl StateRow {
     pub(crate) fn into_saga(self) -> Result<StoredSaga, StoreError> {
         let saga_id = saga_id_of(&self.id)?;
         let unread = |definition, why| StoreError::Unread(Box::new(UnreadSaga { saga_id, definition, why }));
-        if self.format != i64::from(FORMAT) {
+        if !codec::is_known(self.format) {
             return Err(unread(None, format!("its row is in format {}", self.format)));
         }
-        match codec::read::<SagaBlob>(&self.state) {
+        let plain = codec::open(format_args!("the row of saga {saga_id}"), self.format, &self.state)?;
+        match codec::read::<SagaBlob>(&plain) {
             Ok(SagaBlob { state, positions }) => {
                 Ok(StoredSaga { state, positions, waiting_for: self.waiting_for, standing: Vec::new() })
             }
             Err(Failure::Newer(why)) => {
-                let pinned: Option<PinnedBlob> = rmp_serde::from_slice(&self.state).ok();
+                let pinned: Option<PinnedBlob> = rmp_serde::from_slice(&plain).ok();
                 Err(unread(pinned.map(|blob| blob.state.definition), format!("its row says {why}")))
             }
             Err(Failure::Damaged(why)) => {

@@ -98,7 +98,7 @@ pub(super) async fn begun_behind(
         }
         last = at;
         let what = format!("position {at} of partition {partition}");
-        for entry in codec::split(&what, &row.entries)? {
+        for entry in codec::split(&what, &codec::open(&what, row.format, &row.entries)?)? {
             sagas.push(entry_saga_id(&what, entry)?);
         }
     }

@@ -61,11 +61,10 @@ async fn wanted(transaction: &Transaction, partition: PartitionId, cut: &Cut<'_>
     for (expected, row) in (cut.from..).zip(from_values::<JournalRow>("the journal", values)?) {
         let (_, position) = row.position()?;
         let what = format!("position {position} of partition {partition}");
-        codec::check_format(&what, row.format)?;
         if position != expected {
             return Err(StoreError::Damaged(format!("partition {partition} has no position {expected}")));
         }
-        for raw in codec::split(&what, &row.entries)? {
+        for raw in codec::split(&what, &codec::open(&what, row.format, &row.entries)?)? {
             let saga_id = entry_saga_id(&what, raw)?;
             if !unwanted.contains(&saga_id) {
                 wanted.entry(saga_id).or_insert_with(|| (position, Vec::new())).1.push(raw.to_vec());
@@ -74,7 +73,7 @@ async fn wanted(transaction: &Transaction, partition: PartitionId, cut: &Cut<'_>
     }
     let row = |(saga_id, (position, raws)): (SagaId, (u64, Vec<Vec<u8>>))| {
         let id = history_id(partition, saga_id, to_i64("a journal position", position)?);
-        Ok(HistoryRow { id, format: i64::from(FORMAT), entries: codec::join(&raws).into() }.into_value())
+        Ok(HistoryRow { id, format: i64::from(FORMAT), entries: codec::pack(&codec::join(&raws)).into() }.into_value())
     };
     wanted.into_iter().map(row).collect()
 }

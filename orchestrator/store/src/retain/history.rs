@@ -100,8 +100,7 @@ async fn moved(snapshot: &Transaction, partition: PartitionId, found: &mut Facts
         for row in rows {
             let what = format!("a history of saga {}", found.saga_id);
             let position = row.position().ok_or_else(|| StoreError::Damaged(format!("{what} has no position")))?;
-            codec::check_format(&what, row.format)?;
-            let (known, unread) = entries(&what, &row.entries)?;
+            let (known, unread) = entries(&what, &codec::open(&what, row.format, &row.entries)?)?;
             found.add(known, unread)?;
             from = position + 1;
         }

@@ -10,7 +10,7 @@ use surrealdb::types::{RecordId, Variables};
 
 use super::history::truncated_upto;
 use super::keys::{CHUNK_ROWS, ids, trimmed_id, trimmed_of};
-use crate::codec::FORMAT;
+use crate::codec;
 use crate::park;
 use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, entries, from_values, saga_id, to_i64};
 use crate::store::unavailable;
@@ -83,14 +83,15 @@ async fn records(
             }
             let count = usize::try_from(position - from).unwrap_or(usize::MAX);
             let full = count >= bounds.records_max || bytes > bounds.bytes_max || found.sagas.len() >= bounds.sagas_max;
-            if full || chrono::DateTime::from(row.at) >= bounds.before || row.format != i64::from(FORMAT) {
+            if full || chrono::DateTime::from(row.at) >= bounds.before || !codec::is_known(row.format) {
                 break 'reading;
             }
             let what = format!("position {position} of partition {partition}");
-            let (known, unread) = entries(&what, &row.entries)?;
+            let plain = codec::open(&what, row.format, &row.entries)?;
+            let (known, unread) = entries(&what, &plain)?;
             known.iter().for_each(|entry| _ = found.sagas.entry(entry.saga_id).or_insert(true));
             unread.iter().for_each(|entry| _ = found.sagas.insert(entry.saga_id, false));
-            bytes += row.entries.len();
+            bytes += plain.len();
             found.upto = position;
         }
     }
