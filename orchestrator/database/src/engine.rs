@@ -8,6 +8,7 @@
 //! What it acknowledges it can lose all the same, around the moment at which it begins a new table: [`watched`] says how, and what stands
 //! in between here.
 
+mod background;
 mod rotations;
 mod segments;
 mod watched;
@@ -96,9 +97,11 @@ impl TransactionBuilderFactory for Composer {
     ) -> anyhow::Result<TransactionBuilderParts<()>> {
         let segments = Segments::of(&self.folder);
         let open = async |tuning: Tuning| -> anyhow::Result<Box<dyn TransactionBuilder>> {
-            let parts = CommunityComposer();
-            let parts = parts.new_transaction_builder(path, canceller.clone(), tuning.into_config()).await?;
-            Ok(parts.builder)
+            let (path, canceller) = (path.to_owned(), canceller.clone());
+            let opening = async move {
+                CommunityComposer().new_transaction_builder(&path, canceller, tuning.into_config()).await
+            };
+            Ok(background::run(opening).await??.builder)
         };
         // What the log of a crash holds may not fit into one table of the size it was written with, and what is then read into a second one is
         // as good as lost: nothing would read that log again. So it is read into one that is surely large enough, and becomes a file.

@@ -193,16 +193,18 @@ impl Inner {
         if !filter.merge(&kept.bits) {
             return Ok(false);
         }
-        let mut position = kept.upto;
-        while let Some((last, sagas)) = kept::begun_behind(&self.database, partition, position).await? {
-            sagas.into_iter().for_each(|saga_id| filter.add(saga_id));
-            position = last;
+        let mut position = Some(kept.upto);
+        while let Some(behind) = position {
+            let begun = kept::begun_behind(&self.database, partition, behind).await?;
+            begun.sagas.into_iter().for_each(|saga_id| filter.add(saga_id));
+            position = begun.next;
             tokio::time::sleep(PAGE_PAUSE).await;
         }
         Ok(true)
     }
 
-    /// Reads one page of ids after `after` into the filters; the last of them.
+    /// Reads one page of ids after `after` into the filters; the last of them, unless the page was not full: that is where the rows ended,
+    /// and waiting for an empty one would never end while rows keep coming.
     async fn page(
         &self,
         filters: &BTreeMap<PartitionId, Arc<Filter>>,
@@ -219,6 +221,7 @@ impl Inner {
             .await
             .and_then(|mut rows| rows.take_values(0))
             .map_err(|error| unavailable("reading the ids of sagas", &error))?;
+        let full = ids.len() == PAGE;
         let mut last = None;
         for id in ids {
             let Value::RecordId(id) = id else { continue };
@@ -229,7 +232,7 @@ impl Inner {
             }
             last = Some(saga_id);
         }
-        Ok(last)
+        Ok(last.filter(|_| full))
     }
 }
 
@@ -296,4 +299,55 @@ async fn try_read_rows(inner: &Weak<Inner>, filters: &BTreeMap<PartitionId, Arc<
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use amends_database::Location;
+    use chrono::Utc;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::journal;
+    use crate::rows::JournalRow;
+    use amends_engine::ports::{JournalEntry, JournalRecord};
+
+    const PARTITION: PartitionId = PartitionId(0);
+
+    fn id(number: usize) -> SagaId {
+        SagaId(Uuid::from_u128(number as u128))
+    }
+
+    /// Records and rows keep coming while they are read: whoever waits for an empty page reads for ever, and until then every new saga is
+    /// looked for and written over.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn reading_ends_at_a_page_that_is_not_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&Location::Embedded(folder.path().join("db")), "amends", "test").await.unwrap();
+        crate::schema::define(&database).await.unwrap();
+        let store = KnownSagas::new(database.clone());
+        let one = PartitionCount::new(1).unwrap();
+        store.establish(one);
+        let filter = Arc::new(Filter::new(one));
+        let filters = BTreeMap::from([(PARTITION, Arc::clone(&filter))]);
+        for number in 1..=PAGE + 1 {
+            database.query(&format!("CREATE saga:`{}`", id(number)), ()).await.unwrap();
+        }
+        let last = store.inner.page(&filters, None).await.unwrap();
+        assert_eq!(last, Some(id(PAGE)));
+        assert_eq!(store.inner.page(&filters, last).await.unwrap(), None);
+        assert!((1..=PAGE + 1).all(|number| filter.may_have(id(number))));
+
+        for position in 1..=kept::PAGE_RECORDS + 1 {
+            let entries = vec![JournalEntry { saga_id: id(usize::try_from(position).unwrap()), events: Vec::new() }];
+            let owner = "one".to_owned();
+            let (partition, at, unread) = (PARTITION, Utc::now(), Vec::new());
+            let record = JournalRecord { partition, position, epoch: 1, owner, at, entries, unread };
+            journal::append(&database, &JournalRow::new(&record).unwrap()).await.unwrap();
+        }
+        let first = kept::begun_behind(&database, PARTITION, 0).await.unwrap();
+        assert_eq!((first.sagas.len() as u64, first.next), (kept::PAGE_RECORDS, Some(kept::PAGE_RECORDS)));
+        let second = kept::begun_behind(&database, PARTITION, kept::PAGE_RECORDS).await.unwrap();
+        assert_eq!((second.sagas.len(), second.next), (1, None));
+    }
 }

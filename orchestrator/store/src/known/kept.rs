@@ -14,7 +14,7 @@ use crate::rows::{JOURNAL_COLUMNS, JournalRow, entry_saga_id, from_values, to_i6
 use crate::store::unavailable;
 
 /// Journal records read by one statement: bounds the memory of one answer.
-const PAGE_RECORDS: u64 = 100;
+pub(super) const PAGE_RECORDS: u64 = 100;
 
 #[derive(Debug, SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
@@ -73,12 +73,20 @@ async fn read(snapshot: &Transaction, partition: PartitionId) -> Result<Option<K
     Ok(kept.filter(|kept| truncated <= kept.upto))
 }
 
-/// The sagas of a page of journal records behind a position, and the position of the last; none behind the last record.
+/// A page of the journal.
+pub(super) struct Begun {
+    pub(super) sagas: Vec<SagaId>,
+    /// Behind which position the next page begins. None when this one was not full: that is where the journal ended, and waiting for an
+    /// empty one would never end while records keep coming.
+    pub(super) next: Option<u64>,
+}
+
+/// The sagas of a page of journal records behind a position.
 pub(super) async fn begun_behind(
     database: &Database,
     partition: PartitionId,
     position: u64,
-) -> Result<Option<(u64, Vec<SagaId>)>, StoreError> {
+) -> Result<Begun, StoreError> {
     // A range and no limit: the database reads ahead of a limit, and records are large.
     let statement = format!("SELECT {JOURNAL_COLUMNS} FROM journal:[$partition, $from]..=[$partition, $upto]");
     let mut bindings = partition_binding(partition);
@@ -102,7 +110,7 @@ pub(super) async fn begun_behind(
             sagas.push(entry_saga_id(&what, entry)?);
         }
     }
-    Ok((last > position).then_some((last, sagas)))
+    Ok(Begun { sagas, next: (last == position + PAGE_RECORDS).then_some(last) })
 }
 
 fn partition_binding(partition: PartitionId) -> Variables {
