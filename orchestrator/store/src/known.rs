@@ -38,6 +38,10 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// reads the journal of no more than these: of up to eight partitions each after 10,000.
 const KEPT_BYTES_EACH: u64 = 200;
 
+/// Records behind what was kept from which on a filter is kept again as soon as they are read: an owner that dies before it has begun enough new
+/// sagas leaves its successor no more to read than it had itself.
+const RECORDS_KEPT: u64 = 10 * kept::PAGE_RECORDS;
+
 /// How far the filter of a partition is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
@@ -133,13 +137,7 @@ impl KnownSagas {
             return;
         }
         known.fresh_count = 0;
-        let (filter, database) = (Arc::clone(&known.filter), self.inner.database.clone());
-        tokio::spawn(async move {
-            let kept = Kept { upto, bits: filter.to_bytes() };
-            if let Err(error) = kept::keep(&database, partition, kept).await {
-                tracing::debug!(%partition, %error, "which sagas there are is kept later");
-            }
-        });
+        self.inner.keep(partition, upto, &known.filter);
     }
 }
 
@@ -187,18 +185,34 @@ impl Inner {
         }
     }
 
+    /// Keeps a filter that has every saga begun up to this position, in the background. Must be called within a tokio runtime.
+    fn keep(&self, partition: PartitionId, upto: u64, filter: &Arc<Filter>) {
+        let (filter, database) = (Arc::clone(filter), self.database.clone());
+        tokio::spawn(async move {
+            let kept = Kept { upto, bits: filter.to_bytes() };
+            if let Err(error) = kept::keep(&database, partition, kept).await {
+                tracing::debug!(%partition, %error, "which sagas there are is kept later");
+            }
+        });
+    }
+
     /// Takes what was kept, and the journal behind it, into the filter. `false` when nothing useful is kept.
-    async fn read_kept(&self, partition: PartitionId, filter: &Filter) -> Result<bool, StoreError> {
+    async fn read_kept(&self, partition: PartitionId, filter: &Arc<Filter>) -> Result<bool, StoreError> {
         let Some(kept) = kept::kept(&self.database, partition).await? else { return Ok(false) };
         if !filter.merge(&kept.bits) {
             return Ok(false);
         }
+        let mut upto = kept.upto;
         let mut position = Some(kept.upto);
         while let Some(behind) = position {
             let begun = kept::begun_behind(&self.database, partition, behind).await?;
             begun.sagas.into_iter().for_each(|saga_id| filter.add(saga_id));
+            upto = begun.upto;
             position = begun.next;
-            tokio::time::sleep(PAGE_PAUSE).await;
+            tokio::task::yield_now().await;
+        }
+        if upto - kept.upto >= RECORDS_KEPT {
+            self.keep(partition, upto, filter);
         }
         Ok(true)
     }

@@ -76,6 +76,8 @@ async fn read(snapshot: &Transaction, partition: PartitionId) -> Result<Option<K
 /// A page of the journal.
 pub(super) struct Begun {
     pub(super) sagas: Vec<SagaId>,
+    /// The position of its last record; where it was to begin, if it has none.
+    pub(super) upto: u64,
     /// Behind which position the next page begins. None when this one was not full: that is where the journal ended, and waiting for an
     /// empty one would never end while records keep coming.
     pub(super) next: Option<u64>,
@@ -110,7 +112,7 @@ pub(super) async fn begun_behind(
             sagas.push(entry_saga_id(&what, entry)?);
         }
     }
-    Ok(Begun { sagas, next: (last == position + PAGE_RECORDS).then_some(last) })
+    Ok(Begun { sagas, upto: last, next: (last == position + PAGE_RECORDS).then_some(last) })
 }
 
 fn partition_binding(partition: PartitionId) -> Variables {

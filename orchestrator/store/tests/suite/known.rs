@@ -130,3 +130,34 @@ fn what_was_kept_and_the_journal_behind_it_spare_reading_the_rows() -> Result<()
         Ok(())
     })
 }
+
+#[test]
+fn a_long_journal_behind_what_was_kept_is_read_once() -> Result<()> {
+    check(|place| async move {
+        let database = database(&place).await?;
+        let first = SurrealStore::open(database.clone()).await?;
+        own_all(&first).await?;
+        sure(&first, id(1)).await?;
+        let partition = id(1).partition(EIGHT);
+        let kept = async || -> Result<Option<u64>> {
+            let statement = "SELECT VALUE upto FROM type::record('known', $partition)";
+            Ok(database.query(statement, json!({"partition": partition})).await?.take_first(0)?)
+        };
+        while kept().await? != Some(0) {
+            tokio::time::sleep(POLL).await;
+        }
+        for position in 1..=1_000 {
+            let begun = JournalEntry { saga_id: id(1), events: Vec::new() };
+            first.append(&JournalRecord { entries: vec![begun], ..record(partition.0, position, 1, "one") }).await?;
+        }
+        let next = SurrealStore::open(database.clone()).await?;
+        own_all(&next).await?;
+        let other = (2..).map(id).find(|other| other.partition(EIGHT) == partition).context("there is one")?;
+        sure(&next, other).await?;
+        assert!(!next.surely_absent(id(1)));
+        while kept().await? != Some(1_000) {
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    })
+}
