@@ -88,6 +88,9 @@ pub struct StoredSaga {
     pub waiting_for: Option<String>,
     /// At which steps it stands: what it is found by. Not read back; whoever writes a saga works it out anew.
     pub standing: Vec<Standing>,
+    /// Whether whoever writes it has begun it and never written it: the view has surely no row of it, which spares looking for one. Not read
+    /// back.
+    pub is_new: bool,
 }
 
 /// How far bringing the view's rows up to this version has come.

@@ -49,7 +49,8 @@ pub(crate) struct Checkpoint {
     pub(crate) position: u64,
 }
 
-/// Rows by whether there may be one of their saga already: to write over one costs several times what a new one does.
+/// Rows by whether there may be one of their saga already: to write over one costs several times what a new one does. One that is taken for
+/// fresh and is not, as after a commit whose answer was lost, has all of them written over.
 #[derive(Debug, Default)]
 struct Rows {
     fresh: Vec<SagaRow>,
@@ -70,7 +71,8 @@ pub(crate) async fn project(
         let row = SagaRow::new(partition, saga)?;
         bytes += row.blob_bytes();
         // Noted before it is written: what is tried again may have been written already.
-        let kind = if known.add(saga.state.saga_id) { &mut rows.fresh } else { &mut rows.others };
+        let fresh = known.add(saga.state.saga_id) || saga.is_new;
+        let kind = if fresh { &mut rows.fresh } else { &mut rows.others };
         kind.push(row);
         // Rows may be newer than the checkpoint: those that do not fit go first, and leave it where it is.
         if bytes > TRANSACTION_BYTES {

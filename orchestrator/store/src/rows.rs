@@ -265,7 +265,7 @@ impl StateRow {
         let plain = codec::open(format_args!("the row of saga {saga_id}"), self.format, &self.state)?;
         match codec::read::<SagaBlob>(&plain) {
             Ok(SagaBlob { state, positions }) => {
-                Ok(StoredSaga { state, positions, waiting_for: self.waiting_for, standing: Vec::new() })
+                Ok(StoredSaga { state, positions, waiting_for: self.waiting_for, standing: Vec::new(), is_new: false })
             }
             Err(Failure::Newer(why)) => {
                 let pinned: Option<PinnedBlob> = rmp_serde::from_slice(&plain).ok();

@@ -151,7 +151,7 @@ impl Filler {
         ensure!(state.status.is_final() == finished, "saga {number} is left {}", state.status.as_str());
         let standing = standing(&self.definition, &state);
         let waiting_for = waiting_for(&self.definition, &state, &Surroundings::default());
-        let saga = StoredSaga { state, positions: vec![position], waiting_for, standing };
+        let saga = StoredSaga { state, positions: vec![position], waiting_for, standing, is_new: true };
         Ok((JournalEntry { saga_id, events }, saga))
     }
 }

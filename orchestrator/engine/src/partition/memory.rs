@@ -30,6 +30,8 @@ pub(crate) struct Entry {
     pub(crate) traceparent: Option<Arc<str>>,
     /// Whether the view does not know its last change yet.
     pub(crate) dirty: bool,
+    /// Whether this owner has begun it, and the projector has never been given it.
+    unwritten: bool,
     /// Whether any of its steps calls a contract with limits.
     pub(crate) limited: bool,
     /// Whether the view has its facts, but an old sentence.
@@ -50,8 +52,23 @@ impl Entry {
         let limited = definition.as_ref().is_some_and(|definition| {
             definition.steps.iter().filter_map(Step::call).any(|call| call.contract.limits.is_some())
         });
-        let (armed, traceparent) = (None, None);
-        Self { state, definition, positions, armed, traceparent, dirty: false, limited, stale: false, said: 0 }
+        Self {
+            state,
+            definition,
+            positions,
+            armed: None,
+            traceparent: None,
+            dirty: false,
+            unwritten: false,
+            limited,
+            stale: false,
+            said: 0,
+        }
+    }
+
+    /// A saga that begins.
+    pub(crate) fn begun(state: SagaState, definition: Arc<Definition>) -> Self {
+        Self { unwritten: true, ..Self::new(state, Some(definition), Vec::new()) }
     }
 
     /// A saga as the view has it. One whose definition is found again after it was parked from the journal gets its steps
@@ -77,12 +94,14 @@ impl Entry {
     fn stored(&mut self, around: &Surroundings) -> StoredSaga {
         let (waiting_for, standing) = (self.waiting_for(around), self.standing());
         self.said = hash_of(waiting_for.as_ref());
-        StoredSaga { state: self.state.clone(), positions: self.positions.clone(), waiting_for, standing }
+        let is_new = std::mem::take(&mut self.unwritten);
+        StoredSaga { state: self.state.clone(), positions: self.positions.clone(), waiting_for, standing, is_new }
     }
 
     fn into_stored(self, around: &Surroundings) -> StoredSaga {
         let (waiting_for, standing) = (self.waiting_for(around), self.standing());
-        StoredSaga { state: self.state, positions: self.positions, waiting_for, standing }
+        let is_new = self.unwritten;
+        StoredSaga { state: self.state, positions: self.positions, waiting_for, standing, is_new }
     }
 
     fn standing(&self) -> Vec<Standing> {

@@ -134,5 +134,6 @@ pub fn saga(n: u128, status: SagaStatus, name: &str, tags: &[&str]) -> StoredSag
         positions: vec![1, 2, 3],
         waiting_for: (!status.is_final()).then(|| format!("waiting for {n}")),
         standing: Vec::new(),
+        is_new: false,
     }
 }

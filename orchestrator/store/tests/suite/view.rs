@@ -32,6 +32,22 @@ fn what_was_projected_is_loaded() -> Result<()> {
     })
 }
 
+/// Its commit's answer may have been lost, and then it is tried again.
+#[test]
+fn what_is_taken_for_new_and_is_there_is_written_over() -> Result<()> {
+    check(|place| async move {
+        let store = store(&place).await?;
+        let one = |n, status| StoredSaga { is_new: true, ..saga(n, status, "registration", &[]) };
+        store.project(P, 1, 1, &[one(1, SagaStatus::Running), one(2, SagaStatus::Running)]).await?;
+        store.project(P, 1, 2, &[one(2, SagaStatus::Completed), one(3, SagaStatus::Running)]).await?;
+        for (n, status) in [(1, SagaStatus::Running), (2, SagaStatus::Completed), (3, SagaStatus::Running)] {
+            assert_eq!(store.load(id(n)).await?.map(|found| found.state.status), Some(status), "{n}");
+        }
+        assert_eq!(store.counts().await?.total, 3);
+        Ok(())
+    })
+}
+
 #[test]
 fn recovery_is_unsettled_rows_and_the_journal_after_the_checkpoint() -> Result<()> {
     check(|place| async move {
