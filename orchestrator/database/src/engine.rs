@@ -22,7 +22,6 @@ use surrealdb::types::Error;
 use surrealdb_cnf::ConfigMap;
 use surrealdb_core::CommunityComposer;
 use surrealdb_core::kvs::{Datastore, TransactionBuilderFactory, TransactionBuilderParts};
-use surrealdb_kvs::TransactionBuilder;
 use tokio_util::sync::CancellationToken;
 
 use self::segments::Segments;
@@ -96,20 +95,23 @@ impl TransactionBuilderFactory for Composer {
         _config: ConfigMap,
     ) -> anyhow::Result<TransactionBuilderParts<()>> {
         let segments = Segments::of(&self.folder);
-        let open = async |tuning: Tuning| -> anyhow::Result<Box<dyn TransactionBuilder>> {
+        let open = |tuning: Tuning| {
             let (path, canceller) = (path.to_owned(), canceller.clone());
-            let opening = async move {
-                CommunityComposer().new_transaction_builder(&path, canceller, tuning.into_config()).await
-            };
-            Ok(background::run(opening).await??.builder)
+            async move {
+                let config = tuning.into_config();
+                let parts = CommunityComposer().new_transaction_builder(&path, canceller, config).await?;
+                anyhow::Ok(parts.builder)
+            }
         };
         // What the log of a crash holds may not fit into one table of the size it was written with, and what is then read into a second one is
         // as good as lost: nothing would read that log again. So it is read into one that is surely large enough, and becomes a file.
         let needed = segments.largest_bytes()?.saturating_mul(TABLE_BYTES_PER_LOG_BYTE).min(TABLE_BYTES_MAX);
         if needed > self.tuning.memtable_bytes {
-            open(Tuning { memtable_bytes: needed, ..self.tuning }).await?.shutdown().await?;
+            let opening = open(Tuning { memtable_bytes: needed, ..self.tuning });
+            background::run_before_merging(async move { anyhow::Ok(opening.await?.shutdown().await?) }).await??;
         }
-        let engine = WatchedEngine::new(open(self.tuning).await?, segments, self.tuning.memtable_bytes)?;
+        let engine = background::run(open(self.tuning)).await??;
+        let engine = WatchedEngine::new(engine, segments, self.tuning.memtable_bytes)?;
         Ok(TransactionBuilderParts::without_router_state(Box::new(engine)))
     }
 

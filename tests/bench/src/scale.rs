@@ -6,7 +6,7 @@ mod waiting;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,15 @@ use crate::scale::listing::Listing;
 use crate::scale::timers::Timers;
 use crate::scale::waiting::Waiting;
 use crate::world::World;
+
+/// A file that is being merged grows all the time, but for a while at its end in which its filter is made.
+const FILES_REST: Duration = Duration::from_secs(6);
+
+/// After which it is measured all the same.
+const MERGED_WITHIN: Duration = Duration::from_secs(150);
+
+/// Between two looks at them.
+const FILES_POLL: Duration = Duration::from_millis(250);
 
 /// How much, and for how long.
 #[derive(Debug, clap::Args)]
@@ -77,8 +86,31 @@ pub struct Full {
     pub on_full: Vec<Measurement>,
     /// From the orchestrator's start until it served, with the full one, each time.
     pub start_ms: Vec<f64>,
+    /// From then on until its files were merged: each round is killed in the middle of that, and the next begins it again.
+    #[serde(default)]
+    pub merged_ms: Vec<f64>,
     /// Pages of it.
     pub listings: Vec<Listing>,
+}
+
+/// Waits until the database has not changed its files for a while; how long that took.
+async fn merged(store: &Path) -> anyhow::Result<f64> {
+    let began = Instant::now();
+    let (mut files, mut changed) = (Vec::new(), began);
+    while changed.elapsed() < FILES_REST && began.elapsed() < MERGED_WITHIN {
+        let mut now = Vec::new();
+        for entry in std::fs::read_dir(store.join("sstables"))? {
+            let entry = entry?;
+            // One may be gone since.
+            now.extend(entry.metadata().ok().map(|found| (entry.file_name(), found.len())));
+        }
+        now.sort_unstable();
+        if now != files {
+            (files, changed) = (now, Instant::now());
+        }
+        tokio::time::sleep(FILES_POLL).await;
+    }
+    Ok((changed - began).as_secs_f64() * 1000.0)
 }
 
 impl Scale {
@@ -133,6 +165,7 @@ impl Scale {
             on_empty: Vec::new(),
             on_full: Vec::new(),
             start_ms: Vec::new(),
+            merged_ms: Vec::new(),
             listings: Vec::new(),
         };
         for round in 1..=self.full_rounds {
@@ -142,6 +175,7 @@ impl Scale {
 
             let mut world = World::with_broker().await?.with_data(store.to_owned());
             full.start_ms.push(world.orchestrator().await?);
+            full.merged_ms.push(merged(store).await?);
             if round == self.full_rounds {
                 full.listings = listing::ask_all(world.client()?, self.finished, self.listings).await?;
             }

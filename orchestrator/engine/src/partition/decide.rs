@@ -234,7 +234,7 @@ impl Partition {
         }
         let (state, decision) = decide::start(&definition, saga_id, Start::from(start), round.now);
         tracing::debug!(saga.id = %saga_id, saga.definition = %definition.reference, "a saga is accepted");
-        let mut entry = Entry::begun(state, definition);
+        let mut entry = Entry::begun(state, Some(definition));
         entry.traceparent.clone_from(&origin.traceparent);
         self.memory.insert(entry);
         self.keep(round, saga_id, decision, origin.traceparent);

@@ -30,7 +30,7 @@ pub(crate) struct Entry {
     pub(crate) traceparent: Option<Arc<str>>,
     /// Whether the view does not know its last change yet.
     pub(crate) dirty: bool,
-    /// Whether this owner has begun it, and the projector has never been given it.
+    /// Whether it has begun and no projector was ever given it.
     unwritten: bool,
     /// Whether any of its steps calls a contract with limits.
     pub(crate) limited: bool,
@@ -48,7 +48,7 @@ fn hash_of(sentence: Option<&String>) -> u64 {
 }
 
 impl Entry {
-    pub(crate) fn new(state: SagaState, definition: Option<Arc<Definition>>, positions: Vec<u64>) -> Self {
+    fn new(state: SagaState, definition: Option<Arc<Definition>>, positions: Vec<u64>) -> Self {
         let limited = definition.as_ref().is_some_and(|definition| {
             definition.steps.iter().filter_map(Step::call).any(|call| call.contract.limits.is_some())
         });
@@ -66,9 +66,9 @@ impl Entry {
         }
     }
 
-    /// A saga that begins.
-    pub(crate) fn begun(state: SagaState, definition: Arc<Definition>) -> Self {
-        Self { unwritten: true, ..Self::new(state, Some(definition), Vec::new()) }
+    /// A saga that begins now, or began in the journal behind the checkpoint and has no row.
+    pub(crate) fn begun(state: SagaState, definition: Option<Arc<Definition>>) -> Self {
+        Self { unwritten: true, ..Self::new(state, definition, Vec::new()) }
     }
 
     /// A saga as the view has it. One whose definition is found again after it was parked from the journal gets its steps
