@@ -13,8 +13,8 @@
 //!
 //! A commit that had the same segment before it began and after it ended stands in the segment of its table. One that had not is *met by a
 //! rotation*: what stands under the keys that it wrote is written once more, alone, into the new segment and the new table, and only then is
-//! it acknowledged, or anything else committed. That costs two looks at the file system for each commit, and one commit in many thousands is
-//! written twice. SurrealDB 4 comes with a SurrealKV of another build; with 3.3 there is no later one.
+//! it acknowledged, or anything else committed. That costs six looks at the file system for each commit, some microseconds beside an fsync,
+//! and one commit in many thousands is written twice. SurrealDB 4 comes with a SurrealKV of another build; with 3.3 there is no later one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
