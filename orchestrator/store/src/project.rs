@@ -18,6 +18,10 @@ const CHUNK_ROWS: usize = 500;
 /// Bytes of blobs beyond which rows go in several transactions: one must fit into the engine's table in memory.
 const TRANSACTION_BYTES: usize = 8 * 1024 * 1024;
 
+/// Keys of rows beyond which they go in several transactions as well: each is an entry of an index, taken out and put in again, of up to some 500
+/// bytes in that table, and sagas that stand with an error have dozens.
+const TRANSACTION_KEYS: usize = 30_000;
+
 /// How often two projectors of one partition (an owner and the one it replaces) may get in each other's way.
 const PROJECT_ATTEMPTS_MAX: usize = 8;
 
@@ -66,19 +70,20 @@ pub(crate) async fn project(
     sagas: &[StoredSaga],
 ) -> Result<(), StoreError> {
     let mut rows = Rows::default();
-    let mut bytes = 0;
+    let (mut bytes, mut keys) = (0, 0);
     for saga in sagas {
         let row = SagaRow::new(partition, saga)?;
         bytes += row.blob_bytes();
+        keys += row.key_count();
         // Noted before it is written: what is tried again may have been written already.
         let fresh = known.add(saga.state.saga_id) || saga.is_new;
         let kind = if fresh { &mut rows.fresh } else { &mut rows.others };
         kind.push(row);
         // Rows may be newer than the checkpoint: those that do not fit go first, and leave it where it is.
-        if bytes > TRANSACTION_BYTES {
+        if bytes > TRANSACTION_BYTES || keys > TRANSACTION_KEYS {
             let full = std::mem::take(&mut rows);
             write_rows(database, partition, Checkpoint { position: 0, ..checkpoint }, full).await?;
-            bytes = 0;
+            (bytes, keys) = (0, 0);
         }
     }
     write_rows(database, partition, checkpoint, rows).await?;

@@ -245,6 +245,11 @@ impl SagaRow {
         self.state.len()
     }
 
+    /// Under how many keys it is found.
+    pub(crate) fn key_count(&self) -> usize {
+        self.keys.len() + self.turns.len()
+    }
+
     /// Adds it to what is counted.
     pub(crate) fn count(&self, tally: &mut Tally) {
         tally.is(self.partition, &self.definition, &self.status, self.paused);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::common::{check, id, record, saga, store};
 use amends_engine::ports::{Store, StoreError, StoredSaga};
 use amends_schemas::ids::{PartitionId, SagaId};
+use amends_schemas::limits::TAGS_MAX;
 use amends_schemas::saga::{ListSagas, SagaStatus};
 use amends_schemas::search::SagaFilter;
 use amends_store::SurrealStore;
@@ -44,6 +45,20 @@ fn what_is_taken_for_new_and_is_there_is_written_over() -> Result<()> {
             assert_eq!(store.load(id(n)).await?.map(|found| found.state.status), Some(status), "{n}");
         }
         assert_eq!(store.counts().await?.total, 3);
+        Ok(())
+    })
+}
+
+/// As many as a projector is given at once, of the kind with the most entries in the indexes: more than the engine's table takes in one transaction.
+#[test]
+fn sagas_with_many_keys_are_projected_however_many_there_are() -> Result<()> {
+    check(|place| async move {
+        let store = store(&place).await?;
+        let tags: Vec<String> = (0..TAGS_MAX).map(|n| format!("kind{n}_{}", "x".repeat(40))).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let sagas: Vec<StoredSaga> = (1..=2_000).map(|n| saga(n, SagaStatus::Stuck, "registration", &tags)).collect();
+        store.project(P, 1, 1, &sagas).await?;
+        assert_eq!(store.counts().await?.total, 2_000);
         Ok(())
     })
 }
