@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::common::{check, id, record, saga, store};
+use amends_core::standing::Standing;
 use amends_engine::ports::{Store, StoreError, StoredSaga};
+use amends_schemas::command::StepError;
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::limits::TAGS_MAX;
 use amends_schemas::saga::{ListSagas, SagaStatus};
@@ -56,7 +58,10 @@ fn sagas_with_many_keys_are_projected_however_many_there_are() -> Result<()> {
         let store = store(&place).await?;
         let tags: Vec<String> = (0..TAGS_MAX).map(|n| format!("kind{n}_{}", "x".repeat(40))).collect();
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        let sagas: Vec<StoredSaga> = (1..=2_000).map(|n| saga(n, SagaStatus::Stuck, "registration", &tags)).collect();
+        let message = (0..30).map(|n| format!("word{n}")).collect::<Vec<_>>().join(" ");
+        let standing = vec![Standing { step: "pay".into(), error: Some(StepError::new("refused", message)) }];
+        let stuck = |n| StoredSaga { standing: standing.clone(), ..saga(n, SagaStatus::Stuck, "registration", &tags) };
+        let sagas: Vec<StoredSaga> = (1..=2_000).map(stuck).collect();
         store.project(P, 1, 1, &sagas).await?;
         assert_eq!(store.counts().await?.total, 2_000);
         Ok(())
