@@ -35,9 +35,10 @@ enum NewerEvent {
     WithFact { at: chrono::DateTime<chrono::Utc>, fact: BTreeMap<&'static str, Value> },
 }
 
+/// A saga's row, of this version or of a newer one.
 #[derive(Serialize)]
-struct NewerRow<'a> {
-    state: NewerState<'a>,
+struct Row<'a, S> {
+    state: S,
     positions: &'a [u64],
 }
 
@@ -60,9 +61,12 @@ async fn start(world: &World, request: &StartSaga) -> Result<SagaView, Problem> 
     world.ask(request.saga_id, PartitionVerb::Start, request).await
 }
 
-/// Puts a blob into a column.
+/// The number of the store's format that is MessagePack and nothing else.
+const PLAIN: u8 = 1;
+
+/// Puts MessagePack into a column.
 async fn put(world: &World, column: &str, record: &str, blob: &[u8]) {
-    let statement = format!("UPDATE {record} SET {column} = <bytes>$blob");
+    let statement = format!("UPDATE {record} SET {column} = <bytes>$blob, format = {PLAIN}");
     world.database.query(&statement, json!({"blob": blob})).await.expect("written");
 }
 
@@ -181,10 +185,10 @@ async fn a_row_of_a_newer_version_parks_its_saga_and_is_not_written_over() {
         }
         first.stop().await;
         let stored = world.store.load(newer.saga_id).await.expect("read").expect("projected");
-        let row = NewerRow { state: NewerState { state: &stored.state, moods: 3 }, positions: &stored.positions };
-        let written = rmp_serde::to_vec_named(&row).expect("written");
+        let (state, positions) = (&stored.state, stored.positions.as_slice());
+        let written =
+            rmp_serde::to_vec_named(&Row { state: NewerState { state, moods: 3 }, positions }).expect("written");
         let record = format!("saga:⟨{}⟩", newer.saga_id);
-        let before = blob(&world, "state", &record).await.expect("a blob");
         put(&world, "state", &record, &written).await;
 
         let _workers = Workers::start(&world.client, succeed);
@@ -207,7 +211,7 @@ async fn a_row_of_a_newer_version_parks_its_saga_and_is_not_written_over() {
             assert_eq!(blob(&world, "state", &record).await, Some(written.clone()), "left as it was");
         }
 
-        put(&world, "state", &record, &before).await;
+        put(&world, "state", &record, &rmp_serde::to_vec_named(&Row { state, positions }).expect("written")).await;
         let newest = world.orchestrator("newest").await;
         assert_eq!(parked(&newest), BTreeMap::new());
         world.until_status(newer.saga_id, SagaStatus::Completed).await;
