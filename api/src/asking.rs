@@ -24,8 +24,11 @@ const PAUSE_FIRST: Duration = Duration::from_millis(25);
 /// Longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_millis(400);
 
-/// Nobody answered, or who did is about to give the partition to another.
-const SILENCE: [&str; 4] = ["no_responders", "request_timeout", "nats_unavailable", "partition_lost"];
+/// Nobody answered.
+const SILENCE: [&str; 3] = ["no_responders", "request_timeout", "nats_unavailable"];
+
+/// Who answers is about to give the partition to another.
+const PARTITION_LOST: &str = "partition_lost";
 
 /// Asks on behalf of HTTP requests.
 #[derive(Debug)]
@@ -37,30 +40,38 @@ pub struct Asking {
     partition_count: RwLock<Option<PartitionCount>>,
 }
 
-/// How much is left to try.
+/// How much is left to try, and what came of the last try.
 struct Patience {
     until: Instant,
     pause: Duration,
+    said: Option<Problem>,
 }
 
 impl Patience {
     fn new(duration: Duration) -> Self {
-        Self { until: Instant::now() + duration, pause: PAUSE_FIRST }
+        Self { until: Instant::now() + duration, pause: PAUSE_FIRST, said: None }
     }
 
     fn attempt_timeout(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now()).min(ATTEMPT_TIMEOUT)
     }
 
-    /// Waits before the next try; `false` when there is no time for one.
-    async fn pause(&mut self) -> bool {
+    /// Waits before the next try.
+    ///
+    /// # Errors
+    /// What to give up with when there is no time for one: an answer says more than that later, or in no time, nobody answered.
+    async fn after(&mut self, problem: Problem) -> Result<(), Problem> {
+        let problem = match self.said.take() {
+            Some(said) if is_silence(&problem) && !is_silence(&said) => said,
+            Some(_) | None => problem,
+        };
         if Instant::now() + self.pause >= self.until {
-            return false;
+            return Err(problem);
         }
+        self.said = Some(problem);
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(PAUSE_MAX);
-        // A busy machine sleeps longer; what was said last says more than that there was no time to ask again.
-        Instant::now() < self.until
+        Ok(())
     }
 }
 
@@ -96,9 +107,7 @@ impl Asking {
             match result {
                 Err(problem) if problem.may_pass() => {
                     *self.partition_count.write().await = None;
-                    if !patience.pause().await {
-                        return Err(orchestrator_unavailable(problem));
-                    }
+                    patience.after(problem).await.map_err(orchestrator_unavailable)?;
                 }
                 other => return other,
             }
@@ -140,11 +149,7 @@ impl Asking {
         let mut patience = Patience::new(patience);
         loop {
             match self.nats.ask(subject.to_owned(), question, patience.attempt_timeout()).await {
-                Err(problem) if problem.may_pass() => {
-                    if !patience.pause().await {
-                        return Err(problem);
-                    }
-                }
+                Err(problem) if problem.may_pass() => patience.after(problem).await?,
                 other => return other,
             }
         }
@@ -170,9 +175,13 @@ impl Asking {
     }
 }
 
+fn is_silence(problem: &Problem) -> bool {
+    SILENCE.contains(&problem.code.as_str())
+}
+
 /// Says that it was an orchestrator who was silent; what one has answered stays as it is.
 fn orchestrator_unavailable(problem: Problem) -> Problem {
-    if SILENCE.contains(&problem.code.as_str()) {
+    if is_silence(&problem) || problem.code == PARTITION_LOST {
         named(problem, "orchestrator_unavailable", "No orchestrator answers")
     } else {
         problem
@@ -185,5 +194,24 @@ fn named(problem: Problem, code: &str, who: &str) -> Problem {
         Problem::unavailable(code, format!("{who} at the moment; send the same request again. ({})", problem.message))
     } else {
         problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_answered_outlives_a_last_try_that_has_no_time() {
+        let answer = || Problem::unavailable("store_unavailable", "Some words.");
+        let silence = || Problem::unavailable("request_timeout", "no answer within 0ns");
+        let mut patience = Patience::new(PAUSE_FIRST * 2);
+        patience.after(silence()).await.expect("there is time");
+        patience.until = Instant::now() + PAUSE_MAX;
+        patience.after(answer()).await.expect("there is time");
+        patience.until = Instant::now();
+        assert_eq!(patience.after(silence()).await, Err(answer()));
+        let mut patience = Patience::new(Duration::ZERO);
+        assert_eq!(patience.after(silence()).await, Err(silence()));
     }
 }
