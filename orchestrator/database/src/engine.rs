@@ -5,13 +5,19 @@
 //! stands in it **or in any older one** (surrealkv 0.21, `VLog::cleanup_obsolete_files`): one large value that lives for long keeps every later
 //! log for ever. So values stay in the tables here, where compaction drops them one by one. Logs that are there already are still read.
 //!
-//! What it acknowledges it can lose all the same, around the moment at which it begins a new table: [`watched`] says how, and what stands
-//! in between here.
+//! SurrealDB's own way to SurrealKV leaves its levels at 256 MiB and unpacked, so that with a million sagas stored all their gigabytes were written again
+//! for each 256 MiB that came in. [`store`] is another way, with larger levels, packed. And what SurrealKV acknowledges it can lose around the
+//! moment at which it begins a new table: [`rotations`] says how, and what is done about it.
 
+mod absent;
 mod background;
 mod rotations;
 mod segments;
-mod watched;
+mod store;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod transaction;
 mod written;
 
 use std::path::{Path, PathBuf};
@@ -22,13 +28,14 @@ use surrealdb::types::Error;
 use surrealdb_cnf::ConfigMap;
 use surrealdb_core::CommunityComposer;
 use surrealdb_core::kvs::{Datastore, TransactionBuilderFactory, TransactionBuilderParts};
+use surrealdb_kvs::TransactionBuilder;
 use tokio_util::sync::CancellationToken;
 
 use self::segments::Segments;
-use self::watched::WatchedEngine;
+use self::store::Store;
 
-/// Values of this size and more stand in value logs: none, for a transaction is smaller.
-const VALUE_LOG_FROM_BYTES: u64 = 1 << 40;
+/// Values of this size and more stand in value logs: none does.
+const VALUE_LOG_FROM_BYTES: usize = usize::MAX;
 
 /// Bytes of a table in memory for each byte of the log that it is read from, at most: an entry takes up to some 200 more there
 /// (`max_entry_bytes` of surrealkv 0.21), and no key of SurrealDB is shorter than 20.
@@ -55,16 +62,8 @@ impl Default for Tuning {
     }
 }
 
-impl Tuning {
-    fn into_config(self) -> ConfigMap {
-        ConfigMap::empty()
-            .with_key_value("surrealkv_vlog_threshold", VALUE_LOG_FROM_BYTES.to_string())
-            .with_key_value("surrealkv_max_memtable_size", self.memtable_bytes.to_string())
-            .with_key_value("surrealkv_block_cache_capacity", self.cache_bytes.to_string())
-    }
-}
-
-/// Opens the engine behind a `surrealkv://` URL of this folder, as `surrealdb::engine::any::connect` does, which takes no such settings.
+/// Opens SurrealDB over the engine of this folder, whose `surrealkv://` URL it is given as well, as `surrealdb::engine::any::connect` does, which takes no such
+/// settings.
 pub(crate) async fn open(url: &str, folder: &Path, tuning: Tuning) -> Result<Surreal<Db>, Error> {
     let said = |error: &dyn std::fmt::Display| Error::internal(error.to_string());
     // Maintenance writes, and must not before the version is checked.
@@ -80,6 +79,7 @@ pub(crate) async fn open(url: &str, folder: &Path, tuning: Tuning) -> Result<Sur
 }
 
 /// Puts SurrealDB and its engine together.
+#[derive(Clone)]
 struct Composer {
     folder: PathBuf,
     tuning: Tuning,
@@ -90,29 +90,22 @@ impl TransactionBuilderFactory for Composer {
 
     async fn new_transaction_builder(
         &self,
-        path: &str,
-        canceller: CancellationToken,
+        _path: &str,
+        _canceller: CancellationToken,
         _config: ConfigMap,
     ) -> anyhow::Result<TransactionBuilderParts<()>> {
-        let segments = Segments::of(&self.folder);
-        let open = |tuning: Tuning| {
-            let (path, canceller) = (path.to_owned(), canceller.clone());
-            async move {
-                let config = tuning.into_config();
-                let parts = CommunityComposer().new_transaction_builder(&path, canceller, config).await?;
-                anyhow::Ok(parts.builder)
-            }
-        };
+        let Self { folder, tuning } = self.clone();
         // What the log of a crash holds may not fit into one table of the size it was written with, and what is then read into a second one is
         // as good as lost: nothing would read that log again. So it is read into one that is surely large enough, and becomes a file.
-        let needed = segments.largest_bytes()?.saturating_mul(TABLE_BYTES_PER_LOG_BYTE).min(TABLE_BYTES_MAX);
-        if needed > self.tuning.memtable_bytes {
-            let opening = open(Tuning { memtable_bytes: needed, ..self.tuning });
-            background::run_before_merging(async move { anyhow::Ok(opening.await?.shutdown().await?) }).await??;
+        let logged = Segments::of(&folder).largest_bytes()?;
+        let needed = logged.saturating_mul(TABLE_BYTES_PER_LOG_BYTE).min(TABLE_BYTES_MAX);
+        if needed > tuning.memtable_bytes {
+            let (folder, tuning) = (folder.clone(), Tuning { memtable_bytes: needed, ..tuning });
+            let read = async move { Store::open(&folder, tuning)?.shutdown().await };
+            background::run_before_merging(read).await??;
         }
-        let engine = background::run(open(self.tuning)).await??;
-        let engine = WatchedEngine::new(engine, segments, self.tuning.memtable_bytes)?;
-        Ok(TransactionBuilderParts::without_router_state(Box::new(engine)))
+        let store = background::run(async move { Store::open(&folder, tuning) }).await??;
+        Ok(TransactionBuilderParts::without_router_state(Box::new(store)))
     }
 
     fn path_valid(&self, path: &str) -> anyhow::Result<String> {

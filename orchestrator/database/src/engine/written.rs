@@ -18,10 +18,6 @@ impl WrittenKeys {
         self.ends.push(self.bytes.len());
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
     /// What it takes in the engine's table, at most.
     pub(super) fn table_bytes(&self) -> u64 {
         self.bytes.len() as u64 + self.value_bytes + self.ends.len() as u64 * TABLE_BYTES_PER_ENTRY
@@ -40,7 +36,6 @@ mod tests {
     #[test]
     fn keys_come_back_as_they_were_added() {
         let mut written = WrittenKeys::default();
-        assert!(written.is_empty());
         for key in ["one", "", "three"] {
             written.add(key.as_bytes(), 10);
         }
