@@ -19,8 +19,8 @@ const CHUNK_ROWS: usize = 500;
 const TRANSACTION_BYTES: usize = 8 * 1024 * 1024;
 
 /// Keys of rows beyond which they go in several transactions as well: each is an entry of an index, taken out and put in again, of up to some 500
-/// bytes in that table, and sagas that stand with an error have dozens.
-const TRANSACTION_KEYS: usize = 30_000;
+/// bytes in that table, and sagas that stand with an error have dozens. Far fewer than fit, for records of the journal wait behind a large commit.
+const TRANSACTION_KEYS: usize = 6_000;
 
 /// How often two projectors of one partition (an owner and the one it replaces) may get in each other's way.
 const PROJECT_ATTEMPTS_MAX: usize = 8;
