@@ -5,9 +5,9 @@
 //! stands in it **or in any older one** (surrealkv 0.21, `VLog::cleanup_obsolete_files`): one large value that lives for long keeps every later
 //! log for ever. So values stay in the tables here, where compaction drops them one by one. Logs that are there already are still read.
 //!
-//! SurrealDB's own way to SurrealKV leaves its levels at 256 MiB and unpacked, so that with a million sagas stored all their gigabytes were written again
-//! for each 256 MiB that came in. [`store`] is another way, with larger levels, packed. And what SurrealKV acknowledges it can lose around the
-//! moment at which it begins a new table: [`rotations`] says how, and what is done about it.
+//! SurrealDB's own way to SurrealKV leaves its levels at 256 MiB and unpacked, so that with a million sagas stored all their gigabytes were
+//! written again for each 256 MiB that came in. [`store`] is another way, with larger levels, packed. And what SurrealKV acknowledges it can
+//! lose around the moment at which it begins a new table: [`rotations`] says how, and what is done about it.
 
 mod absent;
 mod background;
@@ -47,8 +47,8 @@ const TABLE_BYTES_MAX: u64 = u32::MAX as u64;
 /// How an embedded engine is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuning {
-    /// Bytes written before they become a file. What is deleted gives its space back after a few times as much has been written; a restart
-    /// after a crash reads at most twice as much, and so much memory is used. The largest transaction has to fit in.
+    /// Bytes written before they become a file. What is deleted gives its space back after some ten times as much has been written; a
+    /// restart after a crash reads at most twice as much, and so much memory is used. The largest transaction has to fit in.
     pub memtable_bytes: u64,
     /// Bytes of blocks of files kept in memory, uncompressed; what is not there is read through the system's cache.
     pub cache_bytes: u64,

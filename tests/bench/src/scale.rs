@@ -51,8 +51,8 @@ pub struct Scale {
     /// Sagas in flight in them.
     #[arg(long, default_value_t = 256)]
     full_in_flight: usize,
-    /// Measured time of each, in seconds.
-    #[arg(long, default_value_t = 5.0)]
+    /// Measured time of each, in seconds: long enough for rows of the view to be written, files with them, and files to be merged in between.
+    #[arg(long, default_value_t = 20.0)]
     full_seconds: f64,
     /// Where the full store is kept for the next time, and taken from when it is there; a temporary folder unless given.
     #[arg(long)]
