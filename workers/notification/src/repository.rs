@@ -20,10 +20,7 @@ const STORE_ATTEMPTS_MAX: u32 = 5;
 
 /// The delivery of this id, as it is now.
 pub(crate) async fn find(database: &Database, delivery_id: DeliveryId) -> Result<Option<Delivery>, DatabaseError> {
-    database
-        .query("SELECT VALUE document FROM ONLY type::record('delivery', $id)", json!({"id": delivery_id}))
-        .await?
-        .take_first(0)
+    database.query("RETURN type::record('delivery', $id).document", json!({"id": delivery_id})).await?.take_first(0)
 }
 
 /// Stores a delivery in a commit of its own.

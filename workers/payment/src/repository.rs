@@ -65,8 +65,7 @@ struct Row {
 /// The intent of that id.
 pub async fn load(on: &mut impl Statements, payment_id: PaymentId) -> Result<Option<PaymentIntent>, DatabaseError> {
     let bindings = json!({ "payment_id": payment_id });
-    let mut rows = on.run("SELECT intent FROM type::record('payment_intent', $payment_id)", bindings).await?;
-    Ok(rows.take_first::<Row>(0)?.map(|row| row.intent))
+    on.run("RETURN type::record('payment_intent', $payment_id).intent", bindings).await?.take_first(0)
 }
 
 /// The intent under that idempotency key.

@@ -98,13 +98,10 @@ pub(crate) fn event_key(id: Uuid) -> String {
 
 /// What is recorded under a key, if anything.
 pub(crate) async fn find(database: &Database, key: &str) -> Result<Option<Recorded>, DatabaseError> {
-    #[derive(Deserialize)]
-    struct Row {
-        result: String,
-    }
-    let mut rows = database.query("SELECT result FROM ONLY type::record('inbox', $key)", json!({ "key": key })).await?;
-    let Some(row) = rows.take_first::<Row>(0)? else { return Ok(None) };
-    Ok(Some(serde_json::from_str(&row.result).unwrap_or_else(|error| {
+    // With each command, and a field of a record costs half of what a `SELECT` of it does.
+    let mut rows = database.query("RETURN type::record('inbox', $key).result", json!({ "key": key })).await?;
+    let Some(result) = rows.take_first::<String>(0)? else { return Ok(None) };
+    Ok(Some(serde_json::from_str(&result).unwrap_or_else(|error| {
         // A newer version wrote it: refusing is safe, doing it again would not be.
         Recorded::Failed { error: StepError::new("inbox_unreadable", error.to_string()) }
     })))

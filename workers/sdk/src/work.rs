@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::inbox::InboxRow;
-use crate::outbox::{self, OutboxRow, Writes};
+use crate::outbox::{OutboxRow, Writes};
 use crate::scope::Scope;
 
 /// A domain event to be published if, and only if, the unit of work commits.
@@ -118,18 +118,21 @@ impl UnitOfWork {
             .into_iter()
             .map(|event| OutboxRow::new(&self.seal(event), traceparent.clone()))
             .collect();
-        if inbox.is_empty() && events.is_empty() {
-            return match self.transaction.take() {
-                Some(transaction) => transaction.commit().await,
-                None => Ok(()),
-            };
+        let writes = Writes::new(inbox, &events);
+        let statements = writes.statements();
+        match self.transaction.take() {
+            Some(transaction) => {
+                if !statements.is_empty() {
+                    transaction.query(&statements, &writes).await?;
+                }
+                transaction.commit().await?;
+            }
+            None if statements.is_empty() => {}
+            None => {
+                let whole = format!("BEGIN TRANSACTION; {statements} COMMIT TRANSACTION;");
+                self.scope.database.query(&whole, &writes).await?;
+            }
         }
-        let transaction = match self.transaction.take() {
-            Some(transaction) => transaction,
-            None => self.scope.database.begin().await?,
-        };
-        transaction.query(outbox::WRITE, Writes::new(inbox, &events)).await?;
-        transaction.commit().await?;
         self.scope.relay.committed(events);
         Ok(())
     }
