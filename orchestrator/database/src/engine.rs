@@ -62,8 +62,8 @@ impl Default for Tuning {
     }
 }
 
-/// Opens SurrealDB over the engine of this folder, whose `surrealkv://` URL it is given as well, as `surrealdb::engine::any::connect` does, which takes no such
-/// settings.
+/// Opens SurrealDB over the engine of this folder, whose `surrealkv://` URL it is given as well, as `surrealdb::engine::any::connect` does,
+/// which takes no such settings.
 pub(crate) async fn open(url: &str, folder: &Path, tuning: Tuning) -> Result<Surreal<Db>, Error> {
     let said = |error: &dyn std::fmt::Display| Error::internal(error.to_string());
     // Maintenance writes, and must not before the version is checked.

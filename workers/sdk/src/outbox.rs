@@ -35,7 +35,8 @@ impl<'a> Writes<'a> {
         Self { inbox, outbox, pending: outbox.iter().map(|row| json!({ "id": row.id })).collect() }
     }
 
-    /// None for a list that is empty: a statement that does nothing costs as much as one that does something. Empty when both lists are.
+    /// None for a list that is empty: a statement that does nothing costs as much as one that does something. Empty when both lists
+    /// are.
     pub(crate) fn statements(&self) -> String {
         let mut statements = String::new();
         if !self.inbox.is_empty() {

@@ -1,8 +1,8 @@
 //! What a transaction has found not to be there.
 //!
-//! SurrealDB looks for the same keys again and again: each row that is inserted asks, for every index, whether that is being built, and up to three times for the
-//! number of its record (surrealdb 3.3, `recheck_cached_admission` and `TableDocIds`). That something is absent is what costs most to find out, because every file is asked.
-//! What a transaction sees does not change but by itself.
+//! SurrealDB looks for the same keys again and again: each row that is inserted asks, for every index, whether that is being built, and up
+//! to three times for the number of its record (surrealdb 3.3, `recheck_cached_admission` and `TableDocIds`). That something is absent costs
+//! most to find out, because every file is asked. What a transaction sees changes by nothing but what it does itself.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
