@@ -32,10 +32,14 @@ const SLAB: u64 = 16;
 /// How often a slab is written and the one before taken out.
 const ROUNDS: u64 = 32;
 
-/// A record that holds one large fact of a settled saga, unlike any other's.
+/// A record that holds one large fact of a settled saga, unlike any other's and so mixed (Knuth's MMIX generator) that it cannot be packed.
 fn large(position: u64) -> JournalRecord {
-    let word: String =
-        (0..RECORD_BYTES / 32).map(|n| format!("{:032x}", u128::from(position) << 64 | n as u128)).collect();
+    let mut state = position;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{:08x}", state >> 32)
+    };
+    let word: String = (0..RECORD_BYTES / 8).map(|_| next()).collect();
     let output = json!({"word": word});
     let fact = Fact::SagaCompleted { output };
     let entries = vec![JournalEntry { saga_id: id(u128::from(position)), events: vec![Event { at: at(1), fact }] }];
