@@ -33,6 +33,11 @@ impl Absent {
         self.keys().remove(key);
     }
 
+    /// Changes were undone: what was deleted may be back.
+    pub(super) fn forget_all(&self) {
+        self.keys().clear();
+    }
+
     fn keys(&self) -> MutexGuard<'_, HashSet<Box<[u8]>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

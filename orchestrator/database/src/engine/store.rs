@@ -22,7 +22,7 @@ const FILES_UNMERGED: usize = 8;
 const FILES_UNMERGED_MAX: usize = 24;
 
 /// Bytes of the first level, compressed, before it is merged with the second, which is written again as a whole then: with a million sagas
-/// stored, that is a gigabyte.
+/// stored, that is half a gigabyte.
 const FIRST_LEVEL_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Bytes of what is read and unpacked to get one value.

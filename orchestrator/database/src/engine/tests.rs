@@ -93,6 +93,13 @@ async fn savepoints_stand_within_each_other() {
         Some("4"),
         "what was absent is not taken for absent for ever"
     );
+    transaction.new_save_point().await.expect("set");
+    transaction.del(key("a")).await.expect("deleted");
+    transaction.del(key("b")).await.expect("deleted");
+    assert_eq!((text_of(transaction, "a").await, text_of(transaction, "b").await), (None, None));
+    transaction.rollback_to_save_point().await.expect("gone back");
+    assert_eq!(text_of(transaction, "a").await.as_deref(), Some("1"), "deleting it is undone");
+    assert_eq!(text_of(transaction, "b").await.as_deref(), Some("4"), "and of its own");
     transaction.commit().await.expect("committed");
     assert_eq!(text_of(&*begin(&store).await, "b").await.as_deref(), Some("4"));
 }

@@ -311,6 +311,7 @@ impl Transactable for Transaction {
     fn rollback_to_save_point(&self) -> BoxFut<'_, Result<()>> {
         Box::pin(async move {
             self.with(|open| {
+                open.absent.forget_all();
                 for _ in 0..open.savepoints.take()? {
                     open.engine.rollback_to_savepoint().map_err(engine_error)?;
                 }
