@@ -178,3 +178,20 @@ fn the_tests_that_the_architecture_page_names_exist() {
         assert!(exists, "ARCHITECTURE.md names {name}, which does not exist");
     }
 }
+
+/// Written out, a range of ids is read to its end before it is cut (orchestrator/database, "What a range costs").
+#[test]
+fn a_limited_range_of_ids_is_made_by_a_function() {
+    for folder in ["orchestrator", "workers", "deploy"] {
+        for (path, text) in sources(folder) {
+            let statements = text.split(';').flat_map(|text| text.split("FROM ").skip(1));
+            for source in statements.filter(|source| source.contains("LIMIT")) {
+                let source = source.split("LIMIT").next().unwrap_or_default();
+                let name = source.split([':', '(', ' ', '\n']).next().unwrap_or_default();
+                let range =
+                    source.get(name.len()..).is_some_and(|rest| rest.starts_with(":[") || rest.starts_with(":`"));
+                assert!(!(range && source.contains("..")), "{path}: FROM {source}");
+            }
+        }
+    }
+}

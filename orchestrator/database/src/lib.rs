@@ -74,6 +74,13 @@
 //! record ids only and guards against others that write it, or writes it as well (`UPDATE … SET version += 1`), which also guards
 //! against others that decide upon it in the same way.
 //!
+//! # What a range costs
+//!
+//! `SELECT … FROM type::record('entry', [$a]..[$b]) LIMIT 10` reads ten records. The same range written out, ``entry:[$a]..[$b]``, or given as a
+//! parameter, is read to its end first and then cut (SurrealDB 3.3), and a range is walked forward only: `ORDER BY id DESC` sorts all of it.
+//!
+//! # Tables
+//!
 //! Define every table before it is used: the first write to an undefined table defines it, and two transactions that do so conflict.
 
 mod client;

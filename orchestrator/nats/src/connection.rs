@@ -26,10 +26,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a JetStream publication waits for its acknowledgement, and the JetStream API for an answer. A message written
 /// into a connection that was just lost is sent again after it; a healthy server answers within milliseconds.
-const JETSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Most publications waiting for their acknowledgement on one connection; further ones wait for a place.
-const ACKS_IN_FLIGHT_MAX: usize = 8192;
+pub(crate) const JETSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How to reach NATS.
 #[derive(Debug, Clone)]
@@ -111,10 +108,8 @@ impl Nats {
     }
 
     fn of(client: async_nats::Client, replicas: usize, connections: watch::Receiver<u64>) -> Self {
-        let jetstream = async_nats::jetstream::context::ContextBuilder::new()
-            .timeout(JETSTREAM_TIMEOUT)
-            .max_ack_inflight(ACKS_IN_FLIGHT_MAX)
-            .build(client.clone());
+        let jetstream =
+            async_nats::jetstream::context::ContextBuilder::new().timeout(JETSTREAM_TIMEOUT).build(client.clone());
         Self { client, jetstream, replicas, connections, last_repair: Arc::default() }
     }
 

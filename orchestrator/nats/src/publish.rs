@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use amends_schemas::limits::MESSAGE_BYTES_MAX;
-use async_nats::HeaderMap;
+use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{
-    CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind,
-};
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
+use async_nats::{HeaderMap, Request, RequestError, RequestErrorKind};
 use bytes::Bytes;
+use serde::Deserialize;
 
-use crate::connection::describe;
+use crate::connection::{JETSTREAM_TIMEOUT, describe};
 use crate::{Nats, NatsError};
 
 /// Tries of one publication before its caller hears of it. With the acknowledgement's timeout this rides out a reconnect;
@@ -53,7 +52,8 @@ impl Nats {
                 NatsError::Refused(_) => return Err(error),
                 NatsError::Unavailable(_) => {}
                 NatsError::TopologyMissing(_) => {
-                    self.repair_streams().await?;
+                    // Aside, so that every publication need not carry along what few of them need.
+                    Box::pin(self.repair_streams()).await?;
                 }
             }
             tokio::time::sleep(PUBLISH_RETRY_DELAY).await;
@@ -75,30 +75,45 @@ impl Nats {
         if payload.len() + HEADER_BYTES_MAX > MESSAGE_BYTES_MAX {
             return Err(NatsError::Refused(format!("{} bytes are more than a message holds", payload.len())));
         }
-        let message = PublishMessage::build().payload(payload).headers(headers).message_id(message_id);
-        let acknowledgement =
-            self.jetstream().send_publish(subject.to_owned(), message).await.map_err(|error| classify(&error))?;
-        acknowledgement.await.map(|_| ()).map_err(|error| classify(&error))
+        let mut headers = headers;
+        headers.insert(NATS_MESSAGE_ID, message_id);
+        // As `jetstream::Context::send_publish` does, which reads each acknowledgement as if it were an error first.
+        let question = Request::new().payload(payload).headers(headers).timeout(Some(JETSTREAM_TIMEOUT));
+        let answer =
+            self.client().send_request(subject.to_owned(), question).await.map_err(|error| unanswered(&error))?;
+        match serde_json::from_slice(&answer.payload) {
+            Ok(Acknowledgement { error: None }) => Ok(()),
+            Ok(Acknowledgement { error: Some(error) }) => Err(not_stored(&error)),
+            Err(error) => Err(NatsError::Unavailable(format!("an acknowledgement that cannot be read: {error}"))),
+        }
     }
 }
 
-fn classify(error: &PublishError) -> NatsError {
+/// What a stream answers, as far as it matters here.
+#[derive(Deserialize)]
+struct Acknowledgement {
+    error: Option<async_nats::jetstream::Error>,
+}
+
+fn unanswered(error: &RequestError) -> NatsError {
     let text = describe(error);
     match error.kind() {
-        PublishErrorKind::StreamNotFound => NatsError::TopologyMissing(text),
-        PublishErrorKind::MaxPayloadExceeded => NatsError::Refused(text),
-        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::MaxAckPending => {
-            NatsError::Unavailable(text)
+        // No stream takes the subject.
+        RequestErrorKind::NoResponders => NatsError::TopologyMissing(text),
+        RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::InvalidSubject => NatsError::Refused(text),
+        RequestErrorKind::TimedOut | RequestErrorKind::Other => NatsError::Unavailable(text),
+    }
+}
+
+fn not_stored(error: &async_nats::jetstream::Error) -> NatsError {
+    let text = error.to_string();
+    match error.error_code() {
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM => {
+            NatsError::Refused(text)
         }
-        PublishErrorKind::WrongLastMessageId | PublishErrorKind::WrongLastSequence => NatsError::Refused(text),
-        PublishErrorKind::Other => match jetstream_code(error) {
-            Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM) => {
-                NatsError::Refused(text)
-            }
-            Some(ErrorCode::STREAM_NOT_FOUND | ErrorCode::STREAM_NOT_MATCH) => NatsError::TopologyMissing(text),
-            // Full, no leader yet, storage trouble: nothing that a later try could not get past.
-            Some(_) | None => NatsError::Unavailable(text),
-        },
+        ErrorCode::STREAM_NOT_FOUND | ErrorCode::STREAM_NOT_MATCH => NatsError::TopologyMissing(text),
+        // Full, no leader yet, storage trouble: nothing that a later try could not get past.
+        _ => NatsError::Unavailable(text),
     }
 }
 

@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use surrealdb::types::{Bytes, RecordId, SurrealValue, Value, Variables};
 
 use crate::codec::{self, FORMAT, Failure};
-use crate::keys::{EVERY, rank_of};
+use crate::keys::EVERY;
+use crate::rank::Rank;
 use crate::rows::{from_values, to_i64};
 use crate::store::{SurrealStore, unavailable};
 
@@ -51,7 +52,7 @@ impl BulkRow {
         keys.extend(record.is_running().then(|| RUNNING.to_owned()));
         Ok(Self {
             id: row_id(bulk_id),
-            rank: rank_of(record.operation.created_at, SagaId(bulk_id.uuid())),
+            rank: Rank::new(record.operation.created_at, SagaId(bulk_id.uuid())).to_string(),
             keys,
             revision: to_i64("a revision", record.revision)?,
             format: i64::from(FORMAT),

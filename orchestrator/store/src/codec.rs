@@ -14,7 +14,11 @@ use serde::{Deserialize, Serialize};
 /// How this version writes blobs: MessagePack, structs as maps by field name, as an LZ4 block behind its size in four bytes. A change that an
 /// older reader would misread gets the next number, and [`open`] learns both. An orchestrator that knows but the older one cannot read such records
 /// at all, so that all of them are to be replaced at once; fields and variants, which park single sagas, come without a new number.
-pub(crate) const FORMAT: u8 = 2;
+pub(crate) const FORMAT: u8 = 3;
+
+/// The same, by versions that do not look for completed sagas in a table of their own: they would take one that stands there for one that never
+/// was, and accept it again.
+const WITHOUT_COMPLETED: i64 = 2;
 
 /// The same, not compressed.
 const PLAIN: i64 = 1;
@@ -40,7 +44,7 @@ pub(crate) fn pack(plain: &[u8]) -> Vec<u8> {
 
 /// Whether [`open`] knows it.
 pub(crate) fn is_known(format: i64) -> bool {
-    format == PLAIN || format == i64::from(FORMAT)
+    [PLAIN, WITHOUT_COMPLETED, FORMAT.into()].contains(&format)
 }
 
 /// The MessagePack of a blob that is written in this format.
@@ -158,7 +162,9 @@ mod tests {
         assert_eq!(*open("it", PLAIN, b"as it is").unwrap(), *b"as it is");
         let packed = pack(&[7; 10_000]);
         assert!(packed.len() < 100, "{}", packed.len());
-        assert_eq!(*opened(&packed), [7; 10_000]);
+        for format in [WITHOUT_COMPLETED, FORMAT.into()] {
+            assert_eq!(*open("it", format, &packed).unwrap(), [7; 10_000]);
+        }
         let too_large = [&u32::MAX.to_le_bytes()[..], &packed[4..]].concat();
         for torn in [&packed[..3], &packed[..packed.len() - 1], &[0xff; 9], &too_large] {
             assert!(matches!(open("it", 2, torn), Err(StoreError::Damaged(_))), "{torn:?}");

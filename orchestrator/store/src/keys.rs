@@ -11,15 +11,17 @@
 //! | `x/<step>`, `e/<code>`, `w/<word>` | standing at that step, with that error, whose text has that word |
 //! | `u/<partition>` | unsettled: what a new owner of the partition loads |
 //!
+//! Those that every saga has, and those of its tags, last as long as it does; the others pass. Lasting keys of a saga that completed stand in posting
+//! lists ([`postings`](crate::postings)), if it completed together with others; all keys of all other sagas in indexes.
+//!
 //! Completed is how nearly all sagas end, so that a list of the completed is a list of all with a few left out: no key says so, which spares
 //! the sagas that are written most a third of their keys. Rows that were written with such keys are found all the same.
 
 use amends_core::standing::Standing;
 use amends_core::state::SagaState;
-use amends_schemas::ids::{PartitionId, SagaId};
+use amends_schemas::ids::PartitionId;
 use amends_schemas::saga::SagaStatus;
 use amends_schemas::search::words;
-use chrono::{DateTime, Utc};
 
 /// What this version writes into rows to find them by. Rows of an earlier version are brought up to it when they are next projected, and
 /// in the background ([`rekey`](crate::rekey)). A change of what stands in `keys` or `turns` gets the next number.
@@ -28,31 +30,14 @@ pub(crate) const VIEW_VERSION: i64 = 1;
 /// The key that every saga has.
 pub(crate) const EVERY: &str = "*";
 
-/// Sorts later times first, and sagas of the same microsecond by id, so that the order is total. Of the time at which a saga was accepted
-/// it never changes.
-pub(crate) fn rank_of(at: DateTime<Utc>, saga_id: SagaId) -> String {
-    format!("{}{:032x}", rank_of_time(at), !saga_id.uuid().as_u128())
-}
-
-/// What the ranks of a microsecond begin with.
-pub(crate) fn rank_of_time(at: DateTime<Utc>) -> String {
-    // Flipping the sign bit makes the order of the bits the order of time; inverting them turns it round.
-    let ascending = at.timestamp_micros().cast_unsigned() ^ (1 << 63);
-    format!("{:016x}", !ascending)
-}
-
 /// Every key under which a saga is found.
 pub(crate) fn keys_of(partition: PartitionId, state: &SagaState, standing: &[Standing]) -> Vec<String> {
     let definition = &*state.definition.name;
-    let mut keys = turns_of(state);
-    keys.push(of_version(definition, state.definition.version));
+    let mut keys = lasting_keys(definition, state.definition.version.into(), &state.tags);
     if is_marked(state.status) {
+        keys.push(of_status(state.status));
         keys.push(of_both(state.status, definition));
         keys.extend(state.tags.iter().map(|tag| of_status_and_tag(state.status, tag)));
-    }
-    for tag in &state.tags {
-        keys.push(of_tag(tag));
-        keys.extend(kind_of(tag).map(of_kind));
     }
     if state.paused {
         keys.push(of_paused());
@@ -64,7 +49,26 @@ pub(crate) fn keys_of(partition: PartitionId, state: &SagaState, standing: &[Sta
     keys.extend(standing.iter().map(|at| of_step(&at.step)));
     keys.extend(errors.clone().map(|error| of_error(&error.code)));
     keys.extend(words(errors.flat_map(|error| [&*error.code, &*error.message])).iter().map(|word| of_word(word)));
-    // Several tags of a kind, or branches with the same error: an index entry is there once.
+    once(keys)
+}
+
+/// Those that it has from its acceptance to its end: all that one has which completed.
+pub(crate) fn lasting_keys<'a>(
+    definition: &str,
+    version: i64,
+    tags: impl IntoIterator<Item = &'a String>,
+) -> Vec<String> {
+    let mut keys = lasting_turns(definition);
+    keys.push(of_version(definition, version));
+    for tag in tags {
+        keys.push(of_tag(tag));
+        keys.extend(kind_of(tag).map(of_kind));
+    }
+    once(keys)
+}
+
+/// Several tags of a kind, or branches with the same error: a saga has a key once.
+fn once(mut keys: Vec<String>) -> Vec<String> {
     keys.sort_unstable();
     keys.dedup();
     keys
@@ -72,9 +76,14 @@ pub(crate) fn keys_of(partition: PartitionId, state: &SagaState, standing: &[Sta
 
 /// The keys under which it has a place in the order of changes. Fewer than of the other order: each change of a saga moves all of them.
 pub(crate) fn turns_of(state: &SagaState) -> Vec<String> {
-    let mut turns = vec![EVERY.to_owned(), of_definition(&state.definition.name)];
+    let mut turns = lasting_turns(&state.definition.name);
     turns.extend(is_marked(state.status).then(|| of_status(state.status)));
     turns
+}
+
+/// Those of them that it has from its acceptance to its end.
+pub(crate) fn lasting_turns(definition: &str) -> Vec<String> {
+    vec![EVERY.to_owned(), of_definition(definition)]
 }
 
 /// Whether keys say that a saga has this status.
@@ -99,7 +108,7 @@ pub(crate) fn of_both(status: SagaStatus, definition: &str) -> String {
     format!("sd/{}/{definition}", status.as_str())
 }
 
-pub(crate) fn of_version(definition: &str, version: u32) -> String {
+pub(crate) fn of_version(definition: &str, version: i64) -> String {
     format!("v/{definition}/{version}")
 }
 
@@ -138,19 +147,7 @@ pub(crate) fn of_word(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeZone;
-
     use super::*;
-
-    #[test]
-    fn later_sagas_rank_first() {
-        let (low, high) = (SagaId(uuid::Uuid::from_u128(1)), SagaId(uuid::Uuid::from_u128(2)));
-        let at = |micros| Utc.timestamp_micros(micros).unwrap();
-        assert!(rank_of(at(1_000_001), low) < rank_of(at(1_000_000), high));
-        assert!(rank_of(at(1_000_000), high) < rank_of(at(1_000_000), low));
-        assert!(rank_of(at(0), low) < rank_of(at(-1), low));
-        assert_eq!(rank_of(at(0), low).len(), 48);
-    }
 
     #[test]
     fn the_kind_of_a_tag_is_what_stands_before_its_value() {

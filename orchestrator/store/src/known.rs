@@ -28,6 +28,9 @@ use crate::store::unavailable;
 /// Ids read by one statement: bounds the memory of one answer, in which the database reads whole rows.
 const PAGE: usize = 500;
 
+/// Where rows are, in the order in which they may move from one to the other: none is missed that moves while they are read.
+const TABLES: [&str; 2] = ["saga", "completed"];
+
 /// Between two pages: reading must not get into the way of serving.
 const PAGE_PAUSE: Duration = Duration::from_millis(5);
 
@@ -217,16 +220,17 @@ impl Inner {
         Ok(true)
     }
 
-    /// Reads one page of ids after `after` into the filters; the last of them, unless the page was not full: that is where the rows ended,
-    /// and waiting for an empty one would never end while rows keep coming.
+    /// Reads one page of a table's ids after `after` into the filters; the last of them, unless the page was not full: that is where the rows
+    /// ended, and waiting for an empty one would never end while rows keep coming.
     async fn page(
         &self,
         filters: &BTreeMap<PartitionId, Arc<Filter>>,
+        table: &str,
         after: Option<SagaId>,
     ) -> Result<Option<SagaId>, StoreError> {
         let from = match after {
-            Some(after) => format!("saga:`{after}`>.."),
-            None => "saga".to_owned(),
+            Some(after) => format!("type::record('{table}', '{after}'>..)"),
+            None => table.to_owned(),
         };
         let statement = format!("SELECT VALUE id FROM {from} LIMIT {PAGE}");
         let ids = self
@@ -294,15 +298,17 @@ async fn try_read_rows(inner: &Weak<Inner>, filters: &BTreeMap<PartitionId, Arc<
         let store = inner.upgrade().ok_or_else(gone)?;
         checkpoints.push(kept::checkpoint(&store.database, *partition).await?);
     }
-    let mut after = None;
-    loop {
-        let store = inner.upgrade().ok_or_else(gone)?;
-        after = match store.page(filters, after).await? {
-            Some(last) => Some(last),
-            None => break,
-        };
-        drop(store);
-        tokio::time::sleep(PAGE_PAUSE).await;
+    for table in TABLES {
+        let mut after = None;
+        loop {
+            let store = inner.upgrade().ok_or_else(gone)?;
+            after = match store.page(filters, table, after).await? {
+                Some(last) => Some(last),
+                None => break,
+            };
+            drop(store);
+            tokio::time::sleep(PAGE_PAUSE).await;
+        }
     }
     // Whatever had begun by its checkpoint had its row when reading began.
     for ((partition, filter), upto) in filters.iter().zip(checkpoints) {
@@ -347,9 +353,9 @@ mod tests {
         for number in 1..=PAGE + 1 {
             database.query(&format!("CREATE saga:`{}`", id(number)), ()).await.unwrap();
         }
-        let last = store.inner.page(&filters, None).await.unwrap();
+        let last = store.inner.page(&filters, "saga", None).await.unwrap();
         assert_eq!(last, Some(id(PAGE)));
-        assert_eq!(store.inner.page(&filters, last).await.unwrap(), None);
+        assert_eq!(store.inner.page(&filters, "saga", last).await.unwrap(), None);
         assert!((1..=PAGE + 1).all(|number| filter.may_have(id(number))));
 
         for position in 1..=kept::PAGE_RECORDS + 1 {

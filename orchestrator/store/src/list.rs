@@ -142,7 +142,7 @@ async fn sorted(
     let mut found: Vec<(String, ListedRow)> = Vec::new();
     // It was small a moment ago; what has been added since stands in front.
     while let Some((_, row)) = scan.next().await? {
-        let turn = row.turn()?;
+        let turn = row.place(order)?.to_string();
         if question.matches(&row) && order.before(start, &turn) && order.before(&turn, end) {
             found.push((turn, row));
         }
@@ -179,7 +179,7 @@ mod tests {
             let index = if Order::is_of_creation(sort) { "index: saga_key" } else { "index: saga_turn" };
             let (bound, direction) =
                 if order.forward { ("MoreThan", "direction: Forward") } else { ("LessThan", "direction: Backward") };
-            for (columns, offset) in [(LISTED_COLUMNS, ""), ("VALUE rank", " START 200")] {
+            for (columns, offset) in [(LISTED_COLUMNS, ""), ("VALUE id", " START 200")] {
                 let explain = format!("EXPLAIN {}{offset}", statement(order, columns));
                 let bindings = bindings("s/stuck", "0", 51);
                 let plan = database.query_values(&explain, bindings).await.unwrap().take_values(0).unwrap();

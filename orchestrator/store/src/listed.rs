@@ -8,15 +8,16 @@ use amends_schemas::saga::{SagaStatus, SagaSummary};
 use chrono::{DateTime, Utc};
 use surrealdb::types::{Datetime, RecordId, SurrealValue};
 
-use crate::keys::rank_of;
-use crate::rows::saga_id_of;
+use crate::postings::Posted;
+use crate::question::{BY_CREATION, Order};
+use crate::rank::Rank;
+use crate::rows::{saga_id, saga_id_of};
 
 /// All columns but the blob.
 #[derive(Debug, Clone, SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
 pub(crate) struct ListedRow {
     id: RecordId,
-    rank: String,
     keys: Vec<String>,
     definition: String,
     version: i64,
@@ -29,6 +30,22 @@ pub(crate) struct ListedRow {
 }
 
 impl ListedRow {
+    /// A row of `completed`, which has none of the keys that pass.
+    pub(crate) fn of_posted(posted: Posted) -> Self {
+        Self {
+            id: saga_id(posted.saga_id),
+            keys: Vec::new(),
+            definition: posted.definition,
+            version: posted.version,
+            status: SagaStatus::Completed.as_str().to_owned(),
+            paused: false,
+            waiting_for: None,
+            tags: posted.tags,
+            created_at: posted.created_at.into(),
+            updated_at: posted.updated_at.into(),
+        }
+    }
+
     pub(crate) fn has(&self, key: &str) -> bool {
         self.keys.iter().any(|other| other == key)
     }
@@ -61,14 +78,10 @@ impl ListedRow {
         self.updated_at.into_inner()
     }
 
-    /// Its place in the order in which sagas were accepted.
-    pub(crate) fn rank(&self) -> &str {
-        &self.rank
-    }
-
-    /// Its place in the order of changes: as it stands in the column `turn`, which rows of earlier versions lack.
-    pub(crate) fn turn(&self) -> Result<String, StoreError> {
-        Ok(rank_of(self.updated_at(), self.saga_id()?))
+    /// Its place in an order: as it stands in a column, which rows of earlier versions may lack.
+    pub(crate) fn place(&self, order: Order) -> Result<Rank, StoreError> {
+        let at = if order.keys == BY_CREATION { self.created_at() } else { self.updated_at() };
+        Ok(Rank::new(at, self.saga_id()?))
     }
 
     fn saga_id(&self) -> Result<SagaId, StoreError> {

@@ -2,13 +2,15 @@
 
 use amends_database::{Database, DatabaseError, ErrorKind, Transaction};
 use amends_engine::ports::{StoreError, StoredSaga};
-use amends_schemas::ids::PartitionId;
+use amends_schemas::ids::{PartitionId, SagaId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use surrealdb::types::{Array, SurrealValue, Value, Variables};
 
+use crate::completed::{self, CompletedRow, can_be_posted};
 use crate::known::KnownSagas;
-use crate::rows::SagaRow;
+use crate::postings::{Posted, post, worth_posting};
+use crate::rows::{SagaRow, saga_id, state_of};
 use crate::store::unavailable;
 use crate::tally::{BEFORE, Tally};
 
@@ -21,6 +23,9 @@ const TRANSACTION_BYTES: usize = 8 * 1024 * 1024;
 /// Keys of rows beyond which they go in several transactions as well: each is an entry of an index, taken out and put in again, of up to some 500
 /// bytes in that table, and sagas that stand with an error have dozens. Far fewer than fit, for records of the journal wait behind a large commit.
 const TRANSACTION_KEYS: usize = 6_000;
+
+/// What a row that is posted counts for among them.
+const POSTED_KEYS: usize = 2;
 
 /// How often two projectors of one partition (an owner and the one it replaces) may get in each other's way.
 const PROJECT_ATTEMPTS_MAX: usize = 8;
@@ -53,15 +58,52 @@ pub(crate) struct Checkpoint {
     pub(crate) position: u64,
 }
 
-/// Rows by whether there may be one of their saga already: to write over one costs several times what a new one does. One that is taken for
-/// fresh and is not, as after a commit whose answer was lost, has all of them written over.
+/// The rows of one transaction: those of `saga` and those of `completed`, and of both by whether there may be a row of their saga already, in
+/// either table. To write over one costs several times what a new one does. One that is taken for fresh and is not, as after a commit whose
+/// answer was lost, has all of them written over.
 #[derive(Debug, Default)]
 struct Rows {
     fresh: Vec<SagaRow>,
     others: Vec<SagaRow>,
+    completed: Vec<(Posted, CompletedRow)>,
+    completed_others: Vec<(Posted, CompletedRow)>,
+    bytes: usize,
+    keys: usize,
 }
 
-/// Writes rows and checkpoint in one transaction. The checkpoint never moves back, neither in epoch nor in position.
+impl Rows {
+    fn add(&mut self, partition: PartitionId, saga: &StoredSaga, kind: (bool, bool)) -> Result<(), StoreError> {
+        let state = state_of(saga)?;
+        self.bytes += state.len();
+        let (fresh, posted) = kind;
+        if posted {
+            let posted = Posted::new(&saga.state);
+            let row = CompletedRow::new(&posted, state);
+            self.keys += POSTED_KEYS;
+            let kind = if fresh { &mut self.completed } else { &mut self.completed_others };
+            kind.push((posted, row));
+        } else {
+            let row = SagaRow::new(partition, saga, state);
+            self.keys += row.key_count();
+            let kind = if fresh { &mut self.fresh } else { &mut self.others };
+            kind.push(row);
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes > TRANSACTION_BYTES || self.keys > TRANSACTION_KEYS
+    }
+
+    /// Takes none of them for fresh.
+    fn distrust(&mut self) {
+        self.others.append(&mut self.fresh);
+        self.completed_others.append(&mut self.completed);
+    }
+}
+
+/// Writes rows and checkpoint in one transaction. The checkpoint never moves back, neither in epoch nor in position. A batch that is given again after
+/// an error must be the same.
 pub(crate) async fn project(
     database: &Database,
     known: &KnownSagas,
@@ -70,20 +112,16 @@ pub(crate) async fn project(
     sagas: &[StoredSaga],
 ) -> Result<(), StoreError> {
     let mut rows = Rows::default();
-    let (mut bytes, mut keys) = (0, 0);
+    let postable = sagas.iter().filter(|saga| can_be_posted(saga)).map(|saga| &saga.state);
+    let posted = worth_posting(postable.map(|state| (state.saga_id, state.created_at)));
     for saga in sagas {
-        let row = SagaRow::new(partition, saga)?;
-        bytes += row.blob_bytes();
-        keys += row.key_count();
         // Noted before it is written: what is tried again may have been written already.
         let fresh = known.add(saga.state.saga_id) || saga.is_new;
-        let kind = if fresh { &mut rows.fresh } else { &mut rows.others };
-        kind.push(row);
+        rows.add(partition, saga, (fresh, posted.contains(&saga.state.saga_id)))?;
         // Rows may be newer than the checkpoint: those that do not fit go first, and leave it where it is.
-        if bytes > TRANSACTION_BYTES || keys > TRANSACTION_KEYS {
+        if rows.is_full() {
             let full = std::mem::take(&mut rows);
             write_rows(database, partition, Checkpoint { position: 0, ..checkpoint }, full).await?;
-            (bytes, keys) = (0, 0);
         }
     }
     write_rows(database, partition, checkpoint, rows).await?;
@@ -99,13 +137,13 @@ async fn write_rows(
 ) -> Result<(), StoreError> {
     let mut attempt = 1;
     loop {
-        match try_project(database, partition, checkpoint, &rows).await {
+        match try_project(database, partition, checkpoint, &mut rows).await {
             Ok(stored) if stored.epoch > checkpoint.epoch => return Err(fenced(partition, stored)),
             Ok(_) => return Ok(()),
             Err(error) if attempt < PROJECT_ATTEMPTS_MAX => match error.kind() {
                 ErrorKind::Conflict => {}
                 // An owner of an earlier epoch was quicker.
-                ErrorKind::AlreadyExists => rows.others.append(&mut rows.fresh),
+                ErrorKind::AlreadyExists => rows.distrust(),
                 ErrorKind::Unavailable | ErrorKind::Locked | ErrorKind::Bug => {
                     return Err(unavailable("projecting sagas", &error));
                 }
@@ -126,7 +164,7 @@ async fn try_project(
     database: &Database,
     partition: PartitionId,
     checkpoint: Checkpoint,
-    rows: &Rows,
+    rows: &mut Rows,
 ) -> Result<Checkpoint, DatabaseError> {
     let transaction = database.begin().await?;
     let stored = stored_checkpoint(&transaction, partition).await?.unwrap_or(checkpoint);
@@ -134,15 +172,64 @@ async fn try_project(
         transaction.cancel().await?;
         return Ok(stored);
     }
+    if stored.epoch < checkpoint.epoch {
+        // An owner of an earlier epoch may have written rows since this one looked which there are.
+        rows.distrust();
+    }
     let mut tally = Tally::default();
+    make_way(&transaction, partition, rows, &mut tally).await?;
     insert(&transaction, &rows.fresh, &mut tally).await?;
     upsert(&transaction, &rows.others, &mut tally).await?;
+    insert_completed(&transaction, partition, rows, &mut tally).await?;
     tally.write(&transaction).await?;
     let moved = Checkpoint { epoch: checkpoint.epoch, position: checkpoint.position.max(stored.position) };
     // Written even when it stays: two projectors at once then collide here, whatever their rows are.
     write_checkpoint(&transaction, partition, moved).await?;
     transaction.commit().await?;
     Ok(moved)
+}
+
+/// Removes rows where others of their sagas are about to be written into the other table, or posted at other places.
+async fn make_way(
+    transaction: &Transaction,
+    partition: PartitionId,
+    rows: &Rows,
+    tally: &mut Tally,
+) -> Result<(), DatabaseError> {
+    let moving: Vec<SagaId> = rows.completed_others.iter().map(|(posted, _)| posted.saga_id).collect();
+    for chunk in moving.chunks(CHUNK_ROWS) {
+        let ids: Vec<Value> = chunk.iter().map(|moving| saga_id(*moving).into_value()).collect();
+        let mut bindings = Variables::new();
+        bindings.insert("ids", Array::from(ids).into_value());
+        let statement = format!("DELETE $ids RETURN VALUE {BEFORE}");
+        let before = transaction.query_values(&statement, bindings).await?.take_values(0)?;
+        before.into_iter().for_each(|row| tally.was(row));
+    }
+    let others: Vec<SagaId> = moving.into_iter().chain(rows.others.iter().filter_map(SagaRow::saga_id)).collect();
+    for chunk in others.chunks(CHUNK_ROWS) {
+        let removed = completed::remove(transaction, chunk).await?;
+        removed.iter().for_each(|posted| tally.was_completed(partition, &posted.definition));
+    }
+    Ok(())
+}
+
+/// Writes rows into `completed`, and posts their sagas.
+async fn insert_completed(
+    transaction: &Transaction,
+    partition: PartitionId,
+    rows: &Rows,
+    tally: &mut Tally,
+) -> Result<(), DatabaseError> {
+    let all: Vec<&(Posted, CompletedRow)> = rows.completed.iter().chain(&rows.completed_others).collect();
+    for chunk in all.chunks(CHUNK_ROWS) {
+        let values: Vec<Value> = chunk.iter().map(|(_, row)| row.clone().into_value()).collect();
+        let mut bindings = Variables::new();
+        bindings.insert("rows", Array::from(values).into_value());
+        transaction.query_values("INSERT INTO completed $rows RETURN NONE", bindings).await?;
+    }
+    let posted: Vec<&Posted> = all.into_iter().map(|(posted, _)| posted).collect();
+    posted.iter().for_each(|posted| tally.is_completed(partition, &posted.definition));
+    post(transaction, &posted).await
 }
 
 /// Writes rows of sagas that have none.

@@ -7,12 +7,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::keys::{
     EVERY, is_marked, kind_of, of_both, of_definition, of_error, of_kind, of_paused, of_status, of_status_and_tag,
-    of_step, of_tag, of_version, of_word, rank_of_time,
+    of_step, of_tag, of_version, of_word,
 };
 use crate::listed::ListedRow;
+use crate::rank::rank_of_time;
 
 /// Stands after every rank that begins with the same time: ranks are hexadecimal.
 const AFTER: char = 'g';
+
+/// The order in which sagas were accepted, by its column of keys.
+pub(crate) const BY_CREATION: &str = "keys";
+/// The order in which they last changed.
+pub(crate) const BY_CHANGE: &str = "turns";
 
 /// In which of the two orders, and in which direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +33,10 @@ pub(crate) struct Order {
 impl Order {
     pub(crate) const fn of(sort: SagaSort) -> Self {
         match sort {
-            SagaSort::NewestFirst => Self { keys: "keys", place: "rank", forward: true },
-            SagaSort::OldestFirst => Self { keys: "keys", place: "rank", forward: false },
-            SagaSort::ChangedLastFirst => Self { keys: "turns", place: "turn", forward: true },
-            SagaSort::ChangedFirstFirst => Self { keys: "turns", place: "turn", forward: false },
+            SagaSort::NewestFirst => Self { keys: BY_CREATION, place: "rank", forward: true },
+            SagaSort::OldestFirst => Self { keys: BY_CREATION, place: "rank", forward: false },
+            SagaSort::ChangedLastFirst => Self { keys: BY_CHANGE, place: "turn", forward: true },
+            SagaSort::ChangedFirstFirst => Self { keys: BY_CHANGE, place: "turn", forward: false },
         }
     }
 
@@ -86,13 +92,13 @@ impl Question {
         match (statuses, &filter.definition) {
             ([], None) => {}
             ([], Some(definition)) => sources.push(match filter.version {
-                Some(version) => vec![of_version(definition, version)],
+                Some(version) => vec![of_version(definition, version.into())],
                 None => vec![of_definition(definition)],
             }),
             (statuses, None) => sources.push(statuses.iter().map(|status| of_status(*status)).collect()),
             (statuses, Some(definition)) => {
                 sources.push(statuses.iter().map(|status| of_both(*status, definition)).collect());
-                sources.extend(filter.version.map(|version| vec![of_version(definition, version)]));
+                sources.extend(filter.version.map(|version| vec![of_version(definition, version.into())]));
             }
         }
         sources.extend(filter.tag_prefix.as_deref().and_then(kind_of).map(|kind| vec![of_kind(kind)]));

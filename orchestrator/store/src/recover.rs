@@ -12,7 +12,7 @@ use crate::keys::unsettled_key;
 use crate::park;
 use crate::project::stored_checkpoint;
 use crate::retain::truncated_upto;
-use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, from_values, journal_id, saga_id, to_i64};
+use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, from_values, journal_id, row_ids, to_i64};
 use crate::store::unavailable;
 
 /// Rows read by one statement: bounds the memory of one answer.
@@ -113,7 +113,7 @@ async fn unsettled(snapshot: &Transaction, partition: PartitionId, read: &mut Re
             .map_err(|error| unavailable("reading unfinished sagas", &error))?;
         let rows: Vec<StateRow> = from_values("saga", values)?;
         let Some(last) = rows.last() else { return Ok(()) };
-        after.clone_from(&last.rank);
+        last.rank()?.clone_into(&mut after);
         for row in rows {
             read.add(row)?;
         }
@@ -129,7 +129,7 @@ async fn settled_since(snapshot: &Transaction, tail: &[JournalRecord], read: &mu
         missing.remove(&saga_id);
     }
     let statement = format!("SELECT {STATE_COLUMNS} FROM $ids");
-    let ids: Vec<RecordId> = missing.into_iter().map(saga_id).collect();
+    let ids: Vec<RecordId> = missing.into_iter().flat_map(row_ids).collect();
     for chunk in ids.chunks(SAGAS_CHUNK) {
         let mut bindings = Variables::new();
         bindings.insert("ids", Array::from(chunk.to_vec()).into_value());
@@ -151,8 +151,9 @@ async fn tail(
     checkpoint: u64,
 ) -> Result<Vec<JournalRecord>, StoreError> {
     // Ids sort as arrays: everything of this partition stands before `[partition + 1]`.
-    let statement =
-        format!("SELECT {JOURNAL_COLUMNS} FROM journal:[$partition, $from]..[$partition + 1] LIMIT {TAIL_PAGE}");
+    let statement = format!(
+        "SELECT {JOURNAL_COLUMNS} FROM type::record('journal', [$partition, $from]..[$partition + 1]) LIMIT {TAIL_PAGE}"
+    );
     let mut tail: Vec<JournalRecord> = Vec::new();
     let mut expected = checkpoint + 1;
     loop {
@@ -184,9 +185,9 @@ async fn tail(
 /// A saga as it was last projected.
 pub(crate) async fn load(database: &Database, saga: SagaId) -> Result<Option<StoredSaga>, StoreError> {
     let mut bindings = Variables::new();
-    bindings.insert("id", saga_id(saga));
+    bindings.insert("ids", Array::from(row_ids(saga).to_vec()).into_value());
     let values = database
-        .query_values(&format!("SELECT {STATE_COLUMNS} FROM $id"), bindings)
+        .query_values(&format!("SELECT {STATE_COLUMNS} FROM $ids"), bindings)
         .await
         .and_then(|mut rows| rows.take_values(0))
         .map_err(|error| unavailable("reading a saga", &error))?;

@@ -1,5 +1,6 @@
 //! Bringing rows of earlier versions up to this one: page by page in the order of ids, where it stands being part of each page's
-//! transaction, so that it goes on after a crash and two at once do no harm.
+//! transaction, so that it goes on after a crash and two at once do no harm. Rows of `completed` have been of this version from the beginning: one that
+//! changes the keys that last has to write them and their posting lists again as well.
 
 use amends_database::{Database, DatabaseError, ErrorKind, Transaction};
 use amends_engine::ports::{Rekeyed, StandingOf, StoreError};
@@ -10,7 +11,7 @@ use surrealdb::types::{RecordId, SurrealValue, Variables};
 
 use crate::keys::VIEW_VERSION;
 use crate::project::upsert;
-use crate::rows::{STATE_COLUMNS, SagaRow, StateRow, from_values, saga_id_of};
+use crate::rows::{STATE_COLUMNS, SagaRow, StateRow, from_values, saga_id_of, state_of};
 use crate::store::unavailable;
 use crate::tally::Tally;
 
@@ -80,7 +81,7 @@ async fn try_rekey(
             return Ok(None);
         }
         let from = match progress.after {
-            Some(after) => format!("saga:`{after}`>.."),
+            Some(after) => format!("type::record('saga', '{after}'>..)"),
             None => "saga".to_owned(),
         };
         let statement = format!("SELECT id, partition, view FROM {from} LIMIT {PAGE_ROWS}");
@@ -111,7 +112,7 @@ async fn try_rekey(
             Err(error) => return Err(error),
         };
         saga.standing = standing(&saga.state);
-        again.push(SagaRow::new(PartitionId(partition), &saga)?);
+        again.push(SagaRow::new(PartitionId(partition), &saga, state_of(&saga)?));
     }
     let changed = again.len();
     let written = async {

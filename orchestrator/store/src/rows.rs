@@ -8,16 +8,18 @@ use serde::{Deserialize, Serialize};
 use surrealdb::types::{Array, Bytes, Datetime, RecordId, RecordIdKey, SurrealValue, Value};
 
 use crate::codec::{self, FORMAT, Failure};
-use crate::keys::{VIEW_VERSION, keys_of, rank_of, turns_of};
+use crate::completed::completed_id;
+use crate::keys::{VIEW_VERSION, keys_of, turns_of};
+use crate::rank::Rank;
 use crate::tally::Tally;
 
 /// The columns that [`JournalRow`] reads.
 pub(crate) const JOURNAL_COLUMNS: &str = "id, epoch, owner, at, format, entries";
-/// The columns that [`StateRow`] reads.
+/// The columns that [`StateRow`] reads, of `saga` and of `completed`.
 pub(crate) const STATE_COLUMNS: &str = "id, rank, waiting_for, format, state";
 /// The columns that [`ListedRow`] reads: no blob.
 pub(crate) const LISTED_COLUMNS: &str =
-    "id, rank, keys, definition, version, status, paused, waiting_for, tags, created_at, updated_at";
+    "id, keys, definition, version, status, paused, waiting_for, tags, created_at, updated_at";
 
 /// A row of `journal`.
 #[derive(Debug, Clone, PartialEq, SurrealValue)]
@@ -55,12 +57,13 @@ pub(crate) struct SagaRow {
     state: Bytes,
 }
 
-/// A row of `saga`, as it is recovered.
+/// A row of `saga` or `completed`, as it is recovered.
 #[derive(Debug, Clone, SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
 pub(crate) struct StateRow {
     id: RecordId,
-    pub(crate) rank: String,
+    /// None of a row of `completed`.
+    rank: Option<String>,
     waiting_for: Option<String>,
     format: i64,
     state: Bytes,
@@ -131,6 +134,17 @@ pub(crate) fn journal_id(partition: PartitionId, position: u64) -> Result<Record
 /// The id of a saga's row.
 pub(crate) fn saga_id(saga_id: SagaId) -> RecordId {
     RecordId::new("saga", saga_id.to_string())
+}
+
+/// The ids under which a saga's row may stand: it has one of them at most.
+pub(crate) fn row_ids(saga: SagaId) -> [RecordId; 2] {
+    [saga_id(saga), completed_id(saga)]
+}
+
+/// The blob of a saga's row.
+pub(crate) fn state_of(saga: &StoredSaga) -> Result<Vec<u8>, StoreError> {
+    let blob = SagaBlobRef { state: &saga.state, positions: &saga.positions };
+    codec::encode(format_args!("saga {}", saga.state.saga_id), &blob)
 }
 
 /// The parts of an id like `[partition, …]`; none of any other id.
@@ -213,14 +227,14 @@ impl JournalRow {
 }
 
 impl SagaRow {
-    pub(crate) fn new(partition: PartitionId, saga: &StoredSaga) -> Result<Self, StoreError> {
+    /// With the blob that [`state_of`] made.
+    pub(crate) fn new(partition: PartitionId, saga: &StoredSaga, blob: Vec<u8>) -> Self {
         let state = &saga.state;
-        let blob = SagaBlobRef { state, positions: &saga.positions };
-        Ok(Self {
+        Self {
             id: saga_id(state.saga_id),
-            rank: rank_of(state.created_at, state.saga_id),
+            rank: Rank::new(state.created_at, state.saga_id).to_string(),
             keys: keys_of(partition, state, &saga.standing),
-            turn: rank_of(state.updated_at, state.saga_id),
+            turn: Rank::new(state.updated_at, state.saga_id).to_string(),
             turns: turns_of(state),
             view: VIEW_VERSION,
             partition: i64::from(partition.0),
@@ -234,20 +248,18 @@ impl SagaRow {
             created_at: state.created_at.into(),
             updated_at: state.updated_at.into(),
             format: i64::from(FORMAT),
-            state: codec::encode(format_args!("saga {}", state.saga_id), &blob)?.into(),
-        })
-    }
-}
-
-impl SagaRow {
-    /// Of what makes it large.
-    pub(crate) fn blob_bytes(&self) -> usize {
-        self.state.len()
+            state: blob.into(),
+        }
     }
 
     /// Under how many keys it is found.
     pub(crate) fn key_count(&self) -> usize {
         self.keys.len() + self.turns.len()
+    }
+
+    /// Whose it is.
+    pub(crate) fn saga_id(&self) -> Option<SagaId> {
+        saga_id_of(&self.id).ok()
     }
 
     /// Adds it to what is counted.
@@ -257,6 +269,11 @@ impl SagaRow {
 }
 
 impl StateRow {
+    /// Its place in the order in which sagas were accepted.
+    pub(crate) fn rank(&self) -> Result<&str, StoreError> {
+        self.rank.as_deref().ok_or_else(|| StoreError::Damaged("a row of saga lacks its rank".into()))
+    }
+
     pub(crate) fn saga_id(&self) -> Result<SagaId, StoreError> {
         saga_id_of(&self.id)
     }

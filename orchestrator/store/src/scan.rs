@@ -1,15 +1,20 @@
-//! Walking along an index, a chunk of rows at a time, so that whoever walks may stop anywhere and nothing beyond is read.
+//! Walking along an index and posting lists, a chunk of rows at a time, so that whoever walks may stop anywhere and nothing beyond is read.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use amends_database::Database;
 use amends_engine::ports::StoreError;
-use surrealdb::types::Variables;
+use surrealdb::types::{Array, SurrealValue, Value, Variables};
 
+use crate::completed::{POSTED_COLUMNS, PostedRow, completed_id};
 use crate::listed::ListedRow;
+use crate::postings::Walk;
 use crate::question::{Order, Source};
+use crate::rank::Rank;
 use crate::rows::{LISTED_COLUMNS, from_values};
 use crate::store::unavailable;
+
+const DOING: &str = "listing sagas";
 
 /// Most rows read by one statement: bounds the memory of one answer.
 pub(crate) const CHUNK_ROWS_MAX: usize = 250;
@@ -41,14 +46,22 @@ pub(crate) struct Scan<'a> {
     lanes: Vec<Lane>,
     /// Rows of the next statement.
     chunk: usize,
+    /// The last place given.
+    last: Option<Rank>,
 }
 
-/// The rows of one key.
+/// The rows of one key that are found in one way.
 struct Lane {
-    key: String,
-    from: String,
-    read: VecDeque<(String, ListedRow)>,
+    way: Way,
+    read: VecDeque<(Rank, ListedRow)>,
     ended: bool,
+}
+
+enum Way {
+    /// Along the index, from a place on, outside.
+    Index { key: String, from: String },
+    /// Along its posting lists.
+    Postings(Walk),
 }
 
 impl<'a> Scan<'a> {
@@ -60,48 +73,90 @@ impl<'a> Scan<'a> {
         (start, end): (String, String),
         first: usize,
     ) -> Self {
-        let lane = |key| Lane { key, from: start.clone(), read: VecDeque::new(), ended: false };
-        Self { database, order, end, lanes: source.into_iter().map(lane).collect(), chunk: first.min(CHUNK_ROWS_MAX) }
+        let ways = source.into_iter().flat_map(|key| {
+            let posted = Walk::new(order, key.clone(), start.clone());
+            [Way::Index { key, from: start.clone() }, Way::Postings(posted)]
+        });
+        let lanes = ways.map(|way| Lane { way, read: VecDeque::new(), ended: false }).collect();
+        Self { database, order, end, lanes, chunk: first.min(CHUNK_ROWS_MAX), last: None }
     }
 
     /// The next row and its place.
     pub(crate) async fn next(&mut self) -> Result<Option<(String, ListedRow)>, StoreError> {
-        for lane in &mut self.lanes {
-            if lane.read.is_empty() && !lane.ended {
+        loop {
+            let mut filled = false;
+            for lane in self.lanes.iter_mut().filter(|lane| lane.read.is_empty() && !lane.ended) {
                 lane.fill(self.database, self.order, self.chunk).await?;
+                filled = true;
+            }
+            if filled {
                 self.chunk = CHUNK_ROWS_MAX;
             }
-        }
-        let mut first: Option<usize> = None;
-        for (index, lane) in self.lanes.iter().enumerate() {
-            let Some((place, _)) = lane.read.front() else { continue };
-            let best = first.and_then(|first| self.lanes[first].read.front());
-            if best.is_none_or(|(best, _)| self.order.before(place, best)) {
-                first = Some(index);
+            let fronts = self.lanes.iter().enumerate().filter_map(|(index, lane)| Some((lane.read.front()?.0, index)));
+            let first = if self.order.forward { fronts.min() } else { fronts.max() };
+            let Some((place, row)) = first.and_then(|(_, index)| self.lanes[index].read.pop_front()) else {
+                return Ok(None);
+            };
+            // It may stand in two blocks of one list.
+            if self.last == Some(place) {
+                continue;
             }
+            self.last = Some(place);
+            let text = place.to_string();
+            return Ok(self.order.before(&text, &self.end).then_some((text, row)));
         }
-        let next = first.and_then(|first| self.lanes[first].read.pop_front());
-        Ok(next.filter(|(place, _)| self.order.before(place, &self.end)))
     }
 }
 
 impl Lane {
+    /// Reads on; nothing at the end only.
     async fn fill(&mut self, database: &Database, order: Order, limit: usize) -> Result<(), StoreError> {
-        let values = database
-            .query_values(&statement(order, LISTED_COLUMNS), bindings(&self.key, &self.from, limit))
-            .await
-            .and_then(|mut rows| rows.take_values(0))
-            .map_err(|error| unavailable("listing sagas", &error))?;
-        self.ended = values.len() < limit;
-        for row in from_values::<ListedRow>("saga", values)? {
-            let place = if order.place == "rank" { row.rank().to_owned() } else { row.turn()? };
-            self.read.push_back((place, row));
-        }
-        if let Some((place, _)) = self.read.back() {
-            self.from.clone_from(place);
+        match &mut self.way {
+            Way::Index { key, from } => {
+                let values = database
+                    .query_values(&statement(order, LISTED_COLUMNS), bindings(key, from, limit))
+                    .await
+                    .and_then(|mut rows| rows.take_values(0))
+                    .map_err(|error| unavailable(DOING, &error))?;
+                self.ended = values.len() < limit;
+                for row in from_values::<ListedRow>("saga", values)? {
+                    self.read.push_back((row.place(order)?, row));
+                }
+                if let Some((place, _)) = self.read.back() {
+                    *from = place.to_string();
+                }
+            }
+            Way::Postings(walk) => {
+                while self.read.is_empty() && !self.ended {
+                    let places = walk.next(database, limit).await?;
+                    self.ended = places.is_empty();
+                    self.read.extend(posted_rows(database, order, &places).await?);
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// The rows that stand at these places, in their order. What is gone, or stands elsewhere by now, is left out.
+async fn posted_rows(database: &Database, order: Order, places: &[Rank]) -> Result<Vec<(Rank, ListedRow)>, StoreError> {
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Value> = places.iter().map(|place| completed_id(place.saga_id()).into_value()).collect();
+    let mut bindings = Variables::new();
+    bindings.insert("ids", Array::from(ids).into_value());
+    let values = database
+        .query_values(&format!("SELECT {POSTED_COLUMNS} FROM $ids"), bindings)
+        .await
+        .and_then(|mut rows| rows.take_values(0))
+        .map_err(|error| unavailable(DOING, &error))?;
+    let mut rows = BTreeMap::new();
+    for row in from_values::<PostedRow>("completed", values)? {
+        let row = ListedRow::of_posted(row.posted()?);
+        rows.insert(row.place(order)?, row);
+    }
+    Ok(places.iter().filter_map(|place| rows.remove_entry(place)).collect())
 }
 
 /// Whether a source holds at most `most` rows from a place on, for each of its keys.
@@ -112,8 +167,10 @@ pub(crate) async fn is_small(
     start: &str,
     most: usize,
 ) -> Result<bool, StoreError> {
-    let statement = format!("{} START {most}", statement(order, "VALUE rank"));
     for key in source {
+        let posted = Walk::new(order, key.clone(), start.to_owned()).next(database, most + 1).await?.len();
+        let Some(rest) = most.checked_sub(posted) else { return Ok(false) };
+        let statement = format!("{} START {rest}", statement(order, "VALUE id"));
         let beyond = database
             .query_values(&statement, bindings(key, start, 1))
             .await

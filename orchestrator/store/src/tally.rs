@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use amends_database::{Database, DatabaseError, Transaction};
 use amends_engine::ports::StoreError;
+use amends_schemas::ids::PartitionId;
 use amends_schemas::saga::SagaStatus;
 use amends_schemas::search::{DefinitionCounts, SagaCounts, StatusCount};
 use serde::Deserialize;
@@ -40,6 +41,16 @@ impl Tally {
         if let (Some(partition), Some(definition), Some(status), Some(paused), Some(VIEW_VERSION)) = before {
             self.add(partition, &definition, &status, paused, -1);
         }
+    }
+
+    /// A row of `completed` is there now.
+    pub(crate) fn is_completed(&mut self, partition: PartitionId, definition: &str) {
+        self.add(partition.0.into(), definition, SagaStatus::Completed.as_str(), false, 1);
+    }
+
+    /// A row of `completed` was there before.
+    pub(crate) fn was_completed(&mut self, partition: PartitionId, definition: &str) {
+        self.add(partition.0.into(), definition, SagaStatus::Completed.as_str(), false, -1);
     }
 
     fn add(&mut self, partition: i64, definition: &str, status: &str, paused: bool, by: i64) {

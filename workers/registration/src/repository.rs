@@ -77,7 +77,7 @@ pub async fn door(
             "RETURN type::record('policy', $event_id).policy;
              RETURN type::record('registration', $registration_id).registration;
              RETURN type::record('active', [$event_id, $identity]).registration_id;
-             SELECT seat FROM free_seat:[$event_id, 0]..=[$event_id, $seat_max] LIMIT 1;",
+             SELECT seat FROM type::record('free_seat', [$event_id, 0]..=[$event_id, $seat_max]) LIMIT 1;",
             json!({
                 "event_id": event_id,
                 "registration_id": registration_id,

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use amends_database::{Database, DatabaseError, Transaction};
 use amends_engine::ports::StoreError;
 use amends_engine::retention::{Cutoffs, Dropped};
-use amends_schemas::ids::PartitionId;
+use amends_schemas::ids::{PartitionId, SagaId};
 use surrealdb::types::{Datetime, RecordId, SurrealValue, Value, Variables};
 
 use super::keys::{again, begin_as_owner, ids, nanos, trimmed_id, trimmed_of};
-use crate::rows::{from_values, saga_id};
+use crate::completed;
+use crate::rows::{from_values, row_ids, saga_id, saga_id_of};
 use crate::store::unavailable;
 use crate::tally::{BEFORE, Tally};
 
@@ -32,13 +33,13 @@ pub(super) async fn expired(
         bindings.insert("partition", i64::from(partition.0));
         bindings.insert("after", after);
         bindings.insert("last", i64::MAX);
-        let next = "SELECT VALUE id FROM trimmed:[$partition, $after, $last]..[$partition + 1] LIMIT 1";
+        let next =
+            "SELECT VALUE id FROM type::record('trimmed', [$partition, $after, $last]..[$partition + 1]) LIMIT 1";
         let Some(first) = read(database, next, bindings.clone()).await?.pop() else { break };
         bindings.insert("definition", first.definition.clone());
         bindings.insert("upto", nanos(cutoffs.of(&first.definition)));
         bindings.insert("most", i64::try_from(most - found.len()).unwrap_or(i64::MAX));
-        let old =
-            "SELECT VALUE id FROM trimmed:[$partition, $definition]..[$partition, $definition, $upto] LIMIT $most";
+        let old = "SELECT VALUE id FROM type::record('trimmed', [$partition, $definition]..[$partition, $definition, $upto]) LIMIT $most";
         found.extend(read(database, old, bindings).await?);
         if found.len() >= most {
             break;
@@ -57,12 +58,13 @@ async fn read(database: &Database, statement: &str, bindings: Variables) -> Resu
     from_values::<RecordId>("trimmed", values)?.iter().map(trimmed_of).collect()
 }
 
-/// A row of `saga`, as much as says whether it has changed.
+/// A row of `saga` or `completed`, as much as says whether it has changed.
 #[derive(Debug, Clone, SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
 struct LastChange {
     id: RecordId,
-    settled: bool,
+    /// What stands in `completed` is settled, and does not say so.
+    settled: Option<bool>,
     updated_at: Datetime,
 }
 
@@ -73,8 +75,8 @@ pub(super) async fn forget(
     epoch: u64,
     expired: &[Dropped],
 ) -> Result<(), StoreError> {
-    let by_id: BTreeMap<String, &Dropped> = expired.iter().map(|saga| (saga.saga_id.to_string(), saga)).collect();
-    let record_ids: Vec<RecordId> = expired.iter().map(|saga| saga_id(saga.saga_id)).collect();
+    let by_id: BTreeMap<SagaId, &Dropped> = expired.iter().map(|saga| (saga.saga_id, saga)).collect();
+    let record_ids: Vec<RecordId> = expired.iter().flat_map(|saga| row_ids(saga.saga_id)).collect();
     let notes: Vec<RecordId> = expired.iter().map(|saga| trimmed_id(partition, saga)).collect();
     let mut attempt = 1;
     loop {
@@ -84,14 +86,15 @@ pub(super) async fn forget(
             .await
             .and_then(|mut rows| rows.take_values(0))
             .map_err(|error| unavailable(DOING, &error))?;
-        let unchanged = |row: &LastChange| {
-            let noted =
-                crate::rows::saga_id_of(&row.id).ok().and_then(|saga_id| by_id.get(&saga_id.to_string()).copied());
-            row.settled && noted.is_some_and(|noted| nanos(row.updated_at.into()) == nanos(noted.settled_at))
-        };
-        let rows: Vec<LastChange> = from_values("saga", values)?;
-        let going: Vec<RecordId> = rows.into_iter().filter(unchanged).map(|row| row.id).collect();
-        match write(transaction, &going, &notes).await {
+        let mut going = Vec::new();
+        for row in from_values::<LastChange>("saga", values)? {
+            let saga_id = saga_id_of(&row.id)?;
+            let noted = by_id.get(&saga_id).map(|noted| nanos(noted.settled_at));
+            if row.settled.unwrap_or(true) && noted == Some(nanos(row.updated_at.into())) {
+                going.push(saga_id);
+            }
+        }
+        match write(transaction, partition, &going, &notes).await {
             Ok(()) => return Ok(()),
             Err(error) if again(&error, attempt) => attempt += 1,
             Err(error) => return Err(unavailable("removing sagas", &error)),
@@ -99,12 +102,20 @@ pub(super) async fn forget(
     }
 }
 
-async fn write(transaction: Transaction, going: &[RecordId], notes: &[RecordId]) -> Result<(), DatabaseError> {
+async fn write(
+    transaction: Transaction,
+    partition: PartitionId,
+    going: &[SagaId],
+    notes: &[RecordId],
+) -> Result<(), DatabaseError> {
     if !going.is_empty() {
-        let statement = format!("DELETE $going RETURN VALUE {BEFORE}");
-        let before = transaction.query_values(&statement, ids("going", going)).await?.take_values(0)?;
         let mut tally = Tally::default();
+        let statement = format!("DELETE $going RETURN VALUE {BEFORE}");
+        let rows: Vec<RecordId> = going.iter().copied().map(saga_id).collect();
+        let before = transaction.query_values(&statement, ids("going", &rows)).await?.take_values(0)?;
         before.into_iter().for_each(|row| tally.was(row));
+        let removed = completed::remove(&transaction, going).await?;
+        removed.iter().for_each(|posted| tally.was_completed(partition, &posted.definition));
         tally.write(&transaction).await?;
     }
     if !notes.is_empty() {

@@ -84,7 +84,7 @@ pub(super) async fn history(
 /// What was moved, in order.
 async fn moved(snapshot: &Transaction, partition: PartitionId, found: &mut Facts) -> Result<(), StoreError> {
     let statement = format!(
-        "SELECT id, format, entries FROM history:[$partition, $saga, $from]..=[$partition, $saga, $last] LIMIT {MOVED_AT_ONCE}"
+        "SELECT id, format, entries FROM type::record('history', [$partition, $saga, $from]..=[$partition, $saga, $last]) LIMIT {MOVED_AT_ONCE}"
     );
     let mut from = 0;
     while !found.is_full() {

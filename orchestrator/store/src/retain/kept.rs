@@ -8,7 +8,7 @@ use surrealdb::types::{RecordId, Variables};
 
 use super::keys::{again, begin_as_owner, delete_moved, note_trimmed};
 use super::slab::rows;
-use crate::rows::{from_values, saga_id, second_part};
+use crate::rows::{from_values, row_ids, second_part};
 use crate::store::unavailable;
 
 /// Slabs of moved facts looked at by one call.
@@ -23,8 +23,9 @@ pub(super) async fn kept(
     after: Option<SagaId>,
 ) -> Result<KeptPage, StoreError> {
     let snapshot = database.begin().await.map_err(|error| unavailable(DOING, &error))?;
-    let statement =
-        format!("SELECT VALUE id FROM history:[$partition, $after, $last]..[$partition + 1] LIMIT {MOVED_AT_ONCE}");
+    let statement = format!(
+        "SELECT VALUE id FROM type::record('history', [$partition, $after, $last]..[$partition + 1]) LIMIT {MOVED_AT_ONCE}"
+    );
     let mut bindings = Variables::new();
     bindings.insert("partition", i64::from(partition.0));
     bindings.insert("after", after.map(|saga_id| saga_id.to_string()).unwrap_or_default());
@@ -41,7 +42,7 @@ pub(super) async fn kept(
         sagas.push(id.ok_or_else(|| StoreError::Damaged("a row of history names no saga".to_owned()))?);
     }
     sagas.dedup();
-    let record_ids: Vec<RecordId> = sagas.iter().copied().map(saga_id).collect();
+    let record_ids: Vec<RecordId> = sagas.iter().copied().flat_map(row_ids).collect();
     let mut settled = Vec::new();
     for row in rows(&snapshot, &record_ids).await? {
         match row.into_saga() {

@@ -12,7 +12,7 @@ use super::history::truncated_upto;
 use super::keys::{CHUNK_ROWS, ids, trimmed_id, trimmed_of};
 use crate::codec;
 use crate::park;
-use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, entries, from_values, saga_id, to_i64};
+use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, entries, from_values, row_ids, to_i64};
 use crate::store::unavailable;
 
 /// Records read by one statement; each may hold a whole round of facts.
@@ -59,7 +59,7 @@ async fn records(
     bounds: SlabBounds,
 ) -> Result<Option<Found>, StoreError> {
     let statement = format!(
-        "SELECT {JOURNAL_COLUMNS} FROM journal:[$partition, $from]..=[$partition, $upto] LIMIT {RECORDS_AT_ONCE}"
+        "SELECT {JOURNAL_COLUMNS} FROM type::record('journal', [$partition, $from]..=[$partition, $upto]) LIMIT {RECORDS_AT_ONCE}"
     );
     let mut found = Found { from, upto: from - 1, sagas: BTreeMap::new() };
     let mut bytes = 0;
@@ -111,7 +111,7 @@ async fn look_up(
 ) -> Result<Slab, StoreError> {
     let mut settled: Vec<StoredSaga> = Vec::new();
     let mut gone: BTreeSet<SagaId> = found.sagas.keys().copied().filter(|saga_id| !parked.contains(saga_id)).collect();
-    let record_ids: Vec<RecordId> = found.sagas.keys().copied().map(saga_id).collect();
+    let record_ids: Vec<RecordId> = found.sagas.keys().copied().flat_map(row_ids).collect();
     for chunk in record_ids.chunks(CHUNK_ROWS) {
         for row in rows(snapshot, chunk).await? {
             gone.remove(&row.saga_id()?);

@@ -15,7 +15,7 @@ use amends_schemas::problem::Problem;
 use amends_schemas::saga::{CancelSaga, SagaStatus};
 use amends_schemas::search::SagaFilter;
 use amends_store::SurrealStore;
-use amends_test_support::wait::until;
+use amends_test_support::wait::{Deadline, until};
 use anyhow::Result;
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
@@ -107,11 +107,13 @@ fn retry(filter: SagaFilter) -> StartBulk {
 }
 
 async fn at_rest(desk: &BulkDesk, bulk_id: BulkId) -> BulkOperation {
-    until("the bulk operation to end", DEADLINE, async || {
-        let operation = desk.get(bulk_id).await.ok()?;
-        matches!(operation.status, BulkStatus::Done | BulkStatus::Cancelled).then_some(operation)
-    })
-    .await
+    let mut deadline = Deadline::after(DEADLINE);
+    loop {
+        match desk.get(bulk_id).await {
+            Ok(operation) if matches!(operation.status, BulkStatus::Done | BulkStatus::Cancelled) => return operation,
+            other => deadline.pause(&format!("the bulk operation to end: {other:?}")).await,
+        }
+    }
 }
 
 fn sagas(status: SagaStatus, range: std::ops::Range<u128>) -> Vec<StoredSaga> {

@@ -1,6 +1,7 @@
 //! What the store promises, wherever the database lives.
 
 mod bulk;
+mod completed;
 mod journal;
 mod known;
 mod retain;
