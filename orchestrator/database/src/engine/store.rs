@@ -16,10 +16,10 @@ use super::written::WrittenKeys;
 
 /// Files that are written before they are merged with the first level. Each merge writes all of that level again, so that half as many
 /// merges are half the work; a read looks into all of them, or into their filters.
-const FILES_UNMERGED: usize = 8;
+const FILES_UNMERGED: usize = 16;
 
 /// Files at which writers wait until merging has caught up.
-const FILES_UNMERGED_MAX: usize = 24;
+const FILES_UNMERGED_MAX: usize = 32;
 
 /// Bytes of the first level, compressed, before it is merged with the second, which is written again as a whole then: with a million sagas
 /// stored, that is half a gigabyte.
