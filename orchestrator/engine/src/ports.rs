@@ -88,8 +88,8 @@ pub struct StoredSaga {
     pub waiting_for: Option<String>,
     /// At which steps it stands: what it is found by. Not read back; whoever writes a saga works it out anew.
     pub standing: Vec<Standing>,
-    /// Whether whoever writes it has begun it and never written it: the view has surely no row of it, which spares looking for one. Not read
-    /// back.
+    /// Whether whoever writes it has begun it and never written it: the view has no row of it but one of a write whose answer was lost, which
+    /// spares looking for one. Not read back.
     pub is_new: bool,
 }
 

@@ -78,13 +78,17 @@ impl Nats {
         let mut headers = headers;
         headers.insert(NATS_MESSAGE_ID, message_id);
         // As `jetstream::Context::send_publish` does, which reads each acknowledgement as if it were an error first.
-        let question = Request::new().payload(payload).headers(headers).timeout(Some(JETSTREAM_TIMEOUT));
-        let answer =
-            self.client().send_request(subject.to_owned(), question).await.map_err(|error| unanswered(&error))?;
+        let question = Request::new().payload(payload).headers(headers).timeout(None);
+        // Also the handing over to the client, which takes no more than so much while it has no connection.
+        let answer = tokio::time::timeout(JETSTREAM_TIMEOUT, self.client().send_request(subject.to_owned(), question));
+        let answer = match answer.await {
+            Ok(answer) => answer.map_err(|error| unanswered(&error))?,
+            Err(_) => return Err(NatsError::Unavailable("no acknowledgement within its time".to_owned())),
+        };
         match serde_json::from_slice(&answer.payload) {
-            Ok(Acknowledgement { error: None }) => Ok(()),
-            Ok(Acknowledgement { error: Some(error) }) => Err(not_stored(&error)),
-            Err(error) => Err(NatsError::Unavailable(format!("an acknowledgement that cannot be read: {error}"))),
+            Ok(Acknowledgement { error: Some(error), .. }) => Err(not_stored(&error)),
+            Ok(Acknowledgement { error: None, seq: Some(_) }) => Ok(()),
+            Ok(_) | Err(_) => Err(NatsError::Unavailable("an answer that is no acknowledgement".to_owned())),
         }
     }
 }
@@ -93,6 +97,7 @@ impl Nats {
 #[derive(Deserialize)]
 struct Acknowledgement {
     error: Option<async_nats::jetstream::Error>,
+    seq: Option<u64>,
 }
 
 fn unanswered(error: &RequestError) -> NatsError {

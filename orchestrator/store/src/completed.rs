@@ -3,13 +3,14 @@
 use amends_core::state::SagaState;
 use amends_database::{DatabaseError, Transaction};
 use amends_engine::ports::{StoreError, StoredSaga};
-use amends_schemas::ids::SagaId;
+use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::saga::SagaStatus;
-use surrealdb::types::{Array, Bytes, Datetime, RecordId, SurrealValue, Value, Variables};
+use surrealdb::types::{Bytes, Datetime, RecordId, SurrealValue};
 
 use crate::codec::FORMAT;
 use crate::postings::{Posted, withdraw};
-use crate::rows::saga_id_of;
+use crate::rows::{ids, saga_id, saga_id_of};
+use crate::tally::{BEFORE, Tally};
 
 /// The columns that [`PostedRow`] reads: no blob.
 pub(crate) const POSTED_COLUMNS: &str = "id, definition, version, tags, created_at, updated_at";
@@ -80,19 +81,38 @@ pub(crate) fn can_be_posted(saga: &StoredSaga) -> bool {
     *status == SagaStatus::Completed && !paused && saga.standing.is_empty() && saga.waiting_for.is_none()
 }
 
-/// Removes the rows of these sagas that stand here, from the lists as well, and says which they were.
-pub(crate) async fn remove(transaction: &Transaction, sagas: &[SagaId]) -> Result<Vec<Posted>, DatabaseError> {
+/// Removes the rows of these sagas that stand here, from the lists as well, and takes them off what is counted.
+pub(crate) async fn remove(
+    transaction: &Transaction,
+    partition: PartitionId,
+    sagas: &[SagaId],
+    tally: &mut Tally,
+) -> Result<(), DatabaseError> {
     if sagas.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let ids: Vec<Value> = sagas.iter().map(|saga_id| completed_id(*saga_id).into_value()).collect();
-    let mut bindings = Variables::new();
-    bindings.insert("ids", Array::from(ids).into_value());
+    let record_ids: Vec<RecordId> = sagas.iter().copied().map(completed_id).collect();
     let statement = format!("DELETE $ids RETURN VALUE $before.{{ {POSTED_COLUMNS} }}");
-    let rows = transaction.query_values(&statement, bindings).await?.take_values(0)?;
+    let rows = transaction.query_values(&statement, ids("ids", &record_ids)).await?.take_values(0)?;
     // What is no row of ours is in no list.
-    let rows: Vec<PostedRow> = rows.into_iter().filter_map(|row| PostedRow::from_value(row).ok()).collect();
-    let removed: Vec<Posted> = rows.into_iter().filter_map(|row| row.posted().ok()).collect();
-    withdraw(transaction, &removed).await?;
-    Ok(removed)
+    let rows = rows.into_iter().filter_map(|row| PostedRow::from_value(row).ok());
+    let removed: Vec<Posted> = rows.filter_map(|row| row.posted().ok()).collect();
+    removed.iter().for_each(|posted| tally.was_completed(partition, &posted.definition));
+    withdraw(transaction, &removed).await
+}
+
+/// Removes the rows of these sagas, wherever they stand.
+pub(crate) async fn remove_everywhere(
+    transaction: &Transaction,
+    partition: PartitionId,
+    sagas: &[SagaId],
+    tally: &mut Tally,
+) -> Result<(), DatabaseError> {
+    if !sagas.is_empty() {
+        let record_ids: Vec<RecordId> = sagas.iter().copied().map(saga_id).collect();
+        let statement = format!("DELETE $ids RETURN VALUE {BEFORE}");
+        let rows = transaction.query_values(&statement, ids("ids", &record_ids)).await?.take_values(0)?;
+        rows.into_iter().for_each(|row| tally.was(row));
+    }
+    remove(transaction, partition, sagas, tally).await
 }

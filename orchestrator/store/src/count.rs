@@ -7,7 +7,7 @@ use chrono::Utc;
 
 use crate::list::smallest;
 use crate::question::{Order, Question};
-use crate::scan::{CHUNK_ROWS_MAX, Scan};
+use crate::scan::{CHUNK_ROWS_MAX, Scan, snapshot};
 use crate::tally;
 
 /// Rows looked at for one count: a tenth of a second at most. Whoever must know more exactly asks for less.
@@ -23,15 +23,19 @@ pub(crate) async fn count(database: &Database, filter: &SagaFilter) -> Result<Sa
     }
     let order = Order::of(SagaSort::NewestFirst);
     let (start, end) = question.bounds(SagaSort::NewestFirst);
-    let source = smallest(database, &question, order, &start).await?;
-    let mut scan = Scan::new(database, order, source, (start, end), CHUNK_ROWS_MAX);
-    let (mut count, mut looked_at) = (0, 0);
+    let snapshot = snapshot(database).await?;
+    let source = smallest(&snapshot, &question, order, &start).await?;
+    let mut scan = Scan::new(&snapshot, order, source, (start, end), CHUNK_ROWS_MAX);
+    let (mut count, mut looked_at, mut at_least) = (0, 0, false);
     while let Some((_, row)) = scan.next().await? {
         if looked_at == COUNT_ROWS_MAX {
-            return Ok(SagaCount { count, at_least: true });
+            at_least = true;
+            break;
         }
         looked_at += 1;
         count += u64::from(question.matches(&row));
     }
-    Ok(SagaCount { count, at_least: false })
+    // It has written nothing; whether cancelling it was answered does not matter.
+    let _ = snapshot.cancel().await;
+    Ok(SagaCount { count, at_least })
 }

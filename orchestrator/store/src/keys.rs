@@ -67,6 +67,11 @@ pub(crate) fn lasting_keys<'a>(
     once(keys)
 }
 
+/// Whether a key is one of them.
+pub(crate) fn lasts(key: &str) -> bool {
+    key == EVERY || ["d/", "v/", "t/", "k/"].iter().any(|kind| key.starts_with(kind))
+}
+
 /// Several tags of a kind, or branches with the same error: a saga has a key once.
 fn once(mut keys: Vec<String>) -> Vec<String> {
     keys.sort_unstable();
@@ -148,6 +153,19 @@ pub(crate) fn of_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_completed_sagas_are_found_by_lasts_and_nothing_else_does() {
+        let tags = ["event_1".to_owned(), "vip".to_owned()];
+        let lasting = lasting_keys("d", 1, &tags);
+        assert_eq!(lasting.len(), 6);
+        assert!(lasting.iter().chain(&lasting_turns("d")).all(|key| lasts(key)), "{lasting:?}");
+        let (stuck, p) = (SagaStatus::Stuck, PartitionId(3));
+        let passing =
+            [of_status(stuck), of_both(stuck, "d"), of_status_and_tag(stuck, "vip"), of_paused(), unsettled_key(p)];
+        let standing = [of_step("pay"), of_error("code"), of_word("word")];
+        assert!(!passing.iter().chain(&standing).any(|key| lasts(key)));
+    }
 
     #[test]
     fn the_kind_of_a_tag_is_what_stands_before_its_value() {

@@ -28,7 +28,8 @@ use crate::store::unavailable;
 /// Ids read by one statement: bounds the memory of one answer, in which the database reads whole rows.
 const PAGE: usize = 500;
 
-/// Where rows are, in the order in which they may move from one to the other: none is missed that moves while they are read.
+/// Where rows are, in the order in which they move when sagas complete: none is missed that moves while they are read. One that moves back has changed, and
+/// whoever changed it has added it.
 const TABLES: [&str; 2] = ["saga", "completed"];
 
 /// Between two pages: reading must not get into the way of serving.
@@ -111,17 +112,15 @@ impl KnownSagas {
         }
     }
 
-    /// A row is about to be written. Whether it is the first of its saga, for sure.
-    pub(crate) fn add(&self, saga_id: SagaId) -> bool {
-        let Some(partition_count) = self.inner.partition_count.get() else { return false };
+    /// A row is about to be written.
+    pub(crate) fn add(&self, saga_id: SagaId) {
+        let Some(partition_count) = self.inner.partition_count.get() else { return };
         let mut readings = self.inner.readings();
-        let Some(known) = readings.partitions.get_mut(&saga_id.partition(*partition_count)) else { return false };
-        let fresh = known.is_absent(saga_id);
-        if fresh {
+        let Some(known) = readings.partitions.get_mut(&saga_id.partition(*partition_count)) else { return };
+        if known.is_absent(saga_id) {
             known.fresh_count += 1;
         }
         known.filter.add(saga_id);
-        fresh
     }
 
     /// Whether there is no row of this saga, for sure.

@@ -1,6 +1,6 @@
 //! Lists of sagas: a page in one of the orders, from a place on, at a bounded cost.
 
-use amends_database::Database;
+use amends_database::{Database, Transaction};
 use amends_engine::ports::StoreError;
 use amends_schemas::cursor;
 use amends_schemas::limits::{PAGE_DEFAULT, PAGE_MAX};
@@ -10,7 +10,7 @@ use chrono::Utc;
 
 use crate::listed::ListedRow;
 use crate::question::{Order, Question, Source};
-use crate::scan::{Scan, is_small};
+use crate::scan::{Scan, is_small, snapshot};
 
 /// Rows looked at for one page: with some 10 µs for each a page stays well below 50 ms. A page that is not full by then says where it
 /// ended, and the next one goes on from there.
@@ -34,13 +34,16 @@ pub(crate) async fn list(database: &Database, query: &ListSagas) -> Result<Page<
     let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
     let order = Order::of(query.sort);
     let (start, end) = between(order, question.bounds(query.sort), after);
-    let (rows, rest) = match where_to_look(database, &question, query.sort, &start).await? {
+    let snapshot = snapshot(database).await?;
+    let (rows, rest) = match where_to_look(&snapshot, &question, query.sort, &start).await? {
         Place::Along(source) => {
-            let mut scan = Scan::new(database, order, source, (start, end), limit + 1);
+            let mut scan = Scan::new(&snapshot, order, source, (start, end), limit + 1);
             along(&mut scan, &question, limit).await?
         }
-        Place::Sorted(source) => sorted(database, &question, order, source, (&start, &end), limit).await?,
+        Place::Sorted(source) => sorted(&snapshot, &question, order, source, (&start, &end), limit).await?,
     };
+    // It has written nothing; whether cancelling it was answered does not matter.
+    let _ = snapshot.cancel().await;
     let items = rows.into_iter().map(ListedRow::into_summary).collect::<Result<Vec<_>, _>>()?;
     Ok(Page { items, next_cursor: rest.map(|place| cursor::seal(&place, &asked)) })
 }
@@ -69,18 +72,18 @@ enum Place {
 }
 
 async fn where_to_look(
-    database: &Database,
+    snapshot: &Transaction,
     question: &Question,
     sort: SagaSort,
     start: &str,
 ) -> Result<Place, StoreError> {
     if Order::is_of_creation(sort) {
-        return Ok(Place::Along(smallest(database, question, Order::of(sort), start).await?));
+        return Ok(Place::Along(smallest(snapshot, question, Order::of(sort), start).await?));
     }
     let changes = question.source_of_changes();
     let newest = Order::of(SagaSort::NewestFirst);
     for source in question.sources().into_iter().filter(|source| *source != changes) {
-        if is_small(database, newest, &source, "", PAGE_ROWS_MAX / source.len()).await? {
+        if is_small(snapshot, newest, &source, "", PAGE_ROWS_MAX / source.len()).await? {
             return Ok(Place::Sorted(source));
         }
     }
@@ -89,7 +92,7 @@ async fn where_to_look(
 
 /// Of several sources the first that is small; when none is, the first.
 pub(crate) async fn smallest(
-    database: &Database,
+    snapshot: &Transaction,
     question: &Question,
     order: Order,
     start: &str,
@@ -97,7 +100,7 @@ pub(crate) async fn smallest(
     let mut sources = question.sources();
     if sources.len() > 1 {
         for (index, source) in sources.iter().enumerate() {
-            if is_small(database, order, source, start, SMALL_ROWS).await? {
+            if is_small(snapshot, order, source, start, SMALL_ROWS).await? {
                 return Ok(sources.swap_remove(index));
             }
         }
@@ -129,7 +132,7 @@ async fn along(scan: &mut Scan<'_>, question: &Question, limit: usize) -> Result
 }
 
 async fn sorted(
-    database: &Database,
+    snapshot: &Transaction,
     question: &Question,
     order: Order,
     source: Source,
@@ -138,9 +141,8 @@ async fn sorted(
 ) -> Result<Rows, StoreError> {
     let newest = Order::of(SagaSort::NewestFirst);
     let everything = between(newest, question.bounds(SagaSort::NewestFirst), None);
-    let mut scan = Scan::new(database, newest, source, everything, PAGE_ROWS_MAX);
+    let mut scan = Scan::new(snapshot, newest, source, everything, PAGE_ROWS_MAX);
     let mut found: Vec<(String, ListedRow)> = Vec::new();
-    // It was small a moment ago; what has been added since stands in front.
     while let Some((_, row)) = scan.next().await? {
         let turn = row.place(order)?.to_string();
         if question.matches(&row) && order.before(start, &turn) && order.before(&turn, end) {

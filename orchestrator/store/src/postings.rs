@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use amends_core::state::SagaState;
-use amends_database::{Database, DatabaseError, Transaction};
+use amends_database::{DatabaseError, Transaction};
 use amends_engine::ports::StoreError;
 use amends_schemas::ids::SagaId;
 use chrono::{DateTime, Utc};
@@ -40,7 +40,7 @@ const CHUNK_BLOCKS: usize = 500;
 
 /// Blocks read at most by one statement of a walk from the earliest on, whose first looks through this many spans, and each further one through so
 /// many times more or fewer.
-const BLOCKS_WINDOW: usize = 8;
+const BLOCKS_WINDOW: usize = 16;
 const WIDTH_FIRST: i64 = 64;
 const WIDTH_FACTOR: i64 = 8;
 
@@ -234,11 +234,11 @@ impl Walk {
     }
 
     /// The next places, `most` at most; none at the end only.
-    pub(crate) async fn next(&mut self, database: &Database, most: usize) -> Result<Vec<Rank>, StoreError> {
+    pub(crate) async fn next(&mut self, snapshot: &Transaction, most: usize) -> Result<Vec<Rank>, StoreError> {
         while self.next.len() < most {
             self.ahead = match std::mem::replace(&mut self.ahead, Ahead::Nothing) {
-                Ahead::Behind { block, gathered, limit } => self.read_behind(database, block, gathered, limit).await?,
-                Ahead::Before { before, width } => self.read_before(database, before, width).await?,
+                Ahead::Behind { block, gathered, limit } => self.read_behind(snapshot, block, gathered, limit).await?,
+                Ahead::Before { before, width } => self.read_before(snapshot, before, width).await?,
                 Ahead::Nothing => break,
             };
         }
@@ -247,12 +247,12 @@ impl Walk {
 
     async fn read_behind(
         &mut self,
-        database: &Database,
+        snapshot: &Transaction,
         mut block: (i64, String),
         mut gathered: BTreeSet<Rank>,
         limit: usize,
     ) -> Result<Ahead, StoreError> {
-        let blocks = self.blocks(database, &block, SPAN_LAST + 1, limit).await?;
+        let blocks = self.blocks(snapshot, &block, SPAN_LAST + 1, limit).await?;
         let ended = blocks.len() < limit;
         for read in blocks {
             let place = read.place()?;
@@ -270,9 +270,9 @@ impl Walk {
     }
 
     /// SurrealDB walks along ids in one direction only: spans are looked through in windows that hold few blocks.
-    async fn read_before(&mut self, database: &Database, before: i64, width: i64) -> Result<Ahead, StoreError> {
+    async fn read_before(&mut self, snapshot: &Transaction, before: i64, width: i64) -> Result<Ahead, StoreError> {
         let from = (before - width).max(0);
-        let mut blocks = self.blocks(database, &(from, String::new()), before, BLOCKS_WINDOW).await?;
+        let mut blocks = self.blocks(snapshot, &(from, String::new()), before, BLOCKS_WINDOW).await?;
         let mut read = blocks.len();
         if read == BLOCKS_WINDOW && before - from > 1 {
             return Ok(Ahead::Before { before, width: (width / WIDTH_FACTOR).max(1) });
@@ -281,18 +281,21 @@ impl Walk {
         while read == BLOCKS_WINDOW
             && let Some(last) = blocks.last()
         {
-            let more = self.blocks(database, &last.place()?, before, BLOCKS_WINDOW).await?;
+            let more = self.blocks(snapshot, &last.place()?, before, BLOCKS_WINDOW).await?;
             read = more.len();
             blocks.extend(more);
         }
+        let count = blocks.len();
         let mut places = BTreeSet::new();
         for block in blocks {
             places.extend(self.beyond(block.ranks()?));
         }
         self.next.extend(places.into_iter().rev());
+        let few = count <= BLOCKS_WINDOW / 8;
+        let width = if few { width.saturating_mul(WIDTH_FACTOR).min(SPAN_LAST) } else { width };
         Ok(match from {
             0 => Ahead::Nothing,
-            before => Ahead::Before { before, width: width.saturating_mul(WIDTH_FACTOR).min(SPAN_LAST) },
+            before => Ahead::Before { before, width },
         })
     }
 
@@ -304,7 +307,7 @@ impl Walk {
     /// The first blocks behind one, in spans before another.
     async fn blocks(
         &self,
-        database: &Database,
+        snapshot: &Transaction,
         (span, name): &(i64, String),
         before: i64,
         limit: usize,
@@ -316,7 +319,7 @@ impl Walk {
         bindings.insert("name", name.clone());
         bindings.insert("before", before);
         bindings.insert("limit", i64::try_from(limit).unwrap_or(i64::MAX));
-        let values = database
+        let values = snapshot
             .query_values(BLOCKS, bindings)
             .await
             .and_then(|mut rows| rows.take_values(0))
@@ -330,7 +333,7 @@ const BLOCKS: &str = "SELECT id, places FROM type::record('posting', [$order, $k
 
 #[cfg(test)]
 mod tests {
-    use amends_database::Location;
+    use amends_database::{Database, Location};
     use amends_schemas::search::SagaSort;
     use chrono::TimeDelta;
 
@@ -366,10 +369,11 @@ mod tests {
     }
 
     async fn walked(database: &Database, sort: SagaSort, key: &str, from: &str, most: usize) -> Vec<SagaId> {
+        let snapshot = database.begin().await.unwrap();
         let mut walk = Walk::new(Order::of(sort), key.to_owned(), from.to_owned());
         let mut found = Vec::new();
         loop {
-            let next = walk.next(database, most).await.unwrap();
+            let next = walk.next(&snapshot, most).await.unwrap();
             assert!(next.len() <= most);
             if next.is_empty() {
                 return found;

@@ -10,7 +10,7 @@ use surrealdb::types::{Array, SurrealValue, Value, Variables};
 use crate::completed::{self, CompletedRow, can_be_posted};
 use crate::known::KnownSagas;
 use crate::postings::{Posted, post, worth_posting};
-use crate::rows::{SagaRow, saga_id, state_of};
+use crate::rows::{SagaRow, state_of};
 use crate::store::unavailable;
 use crate::tally::{BEFORE, Tally};
 
@@ -24,7 +24,7 @@ const TRANSACTION_BYTES: usize = 8 * 1024 * 1024;
 /// bytes in that table, and sagas that stand with an error have dozens. Far fewer than fit, for records of the journal wait behind a large commit.
 const TRANSACTION_KEYS: usize = 6_000;
 
-/// What a row that is posted counts for among them.
+/// What a row that is posted counts for among them, and each of its tags, which may have a block for itself.
 const POSTED_KEYS: usize = 2;
 
 /// How often two projectors of one partition (an owner and the one it replaces) may get in each other's way.
@@ -59,8 +59,8 @@ pub(crate) struct Checkpoint {
 }
 
 /// The rows of one transaction: those of `saga` and those of `completed`, and of both by whether there may be a row of their saga already, in
-/// either table. To write over one costs several times what a new one does. One that is taken for fresh and is not, as after a commit whose
-/// answer was lost, has all of them written over.
+/// either table. To write over one costs several times what a new one does. One that is taken for fresh and is not, after a commit whose
+/// answer was lost, stands where it is written again, and has all of them written over.
 #[derive(Debug, Default)]
 struct Rows {
     fresh: Vec<SagaRow>,
@@ -79,7 +79,7 @@ impl Rows {
         if posted {
             let posted = Posted::new(&saga.state);
             let row = CompletedRow::new(&posted, state);
-            self.keys += POSTED_KEYS;
+            self.keys += POSTED_KEYS * (1 + posted.tags.len());
             let kind = if fresh { &mut self.completed } else { &mut self.completed_others };
             kind.push((posted, row));
         } else {
@@ -103,7 +103,7 @@ impl Rows {
 }
 
 /// Writes rows and checkpoint in one transaction. The checkpoint never moves back, neither in epoch nor in position. A batch that is given again after
-/// an error must be the same.
+/// an error must be the same: then each row is meant for the table in which it may stand already.
 pub(crate) async fn project(
     database: &Database,
     known: &KnownSagas,
@@ -115,9 +115,9 @@ pub(crate) async fn project(
     let postable = sagas.iter().filter(|saga| can_be_posted(saga)).map(|saga| &saga.state);
     let posted = worth_posting(postable.map(|state| (state.saga_id, state.created_at)));
     for saga in sagas {
-        // Noted before it is written: what is tried again may have been written already.
-        let fresh = known.add(saga.state.saga_id) || saga.is_new;
-        rows.add(partition, saga, (fresh, posted.contains(&saga.state.saga_id)))?;
+        // Before it is written: what is tried again may have been written already.
+        known.add(saga.state.saga_id);
+        rows.add(partition, saga, (saga.is_new, posted.contains(&saga.state.saga_id)))?;
         // Rows may be newer than the checkpoint: those that do not fit go first, and leave it where it is.
         if rows.is_full() {
             let full = std::mem::take(&mut rows);
@@ -137,12 +137,12 @@ async fn write_rows(
 ) -> Result<(), StoreError> {
     let mut attempt = 1;
     loop {
-        match try_project(database, partition, checkpoint, &mut rows).await {
+        match try_project(database, partition, checkpoint, &rows).await {
             Ok(stored) if stored.epoch > checkpoint.epoch => return Err(fenced(partition, stored)),
             Ok(_) => return Ok(()),
             Err(error) if attempt < PROJECT_ATTEMPTS_MAX => match error.kind() {
                 ErrorKind::Conflict => {}
-                // An owner of an earlier epoch was quicker.
+                // It was written already, and only the answer was lost.
                 ErrorKind::AlreadyExists => rows.distrust(),
                 ErrorKind::Unavailable | ErrorKind::Locked | ErrorKind::Bug => {
                     return Err(unavailable("projecting sagas", &error));
@@ -164,17 +164,13 @@ async fn try_project(
     database: &Database,
     partition: PartitionId,
     checkpoint: Checkpoint,
-    rows: &mut Rows,
+    rows: &Rows,
 ) -> Result<Checkpoint, DatabaseError> {
     let transaction = database.begin().await?;
     let stored = stored_checkpoint(&transaction, partition).await?.unwrap_or(checkpoint);
     if stored.epoch > checkpoint.epoch {
         transaction.cancel().await?;
         return Ok(stored);
-    }
-    if stored.epoch < checkpoint.epoch {
-        // An owner of an earlier epoch may have written rows since this one looked which there are.
-        rows.distrust();
     }
     let mut tally = Tally::default();
     make_way(&transaction, partition, rows, &mut tally).await?;
@@ -198,17 +194,11 @@ async fn make_way(
 ) -> Result<(), DatabaseError> {
     let moving: Vec<SagaId> = rows.completed_others.iter().map(|(posted, _)| posted.saga_id).collect();
     for chunk in moving.chunks(CHUNK_ROWS) {
-        let ids: Vec<Value> = chunk.iter().map(|moving| saga_id(*moving).into_value()).collect();
-        let mut bindings = Variables::new();
-        bindings.insert("ids", Array::from(ids).into_value());
-        let statement = format!("DELETE $ids RETURN VALUE {BEFORE}");
-        let before = transaction.query_values(&statement, bindings).await?.take_values(0)?;
-        before.into_iter().for_each(|row| tally.was(row));
+        completed::remove_everywhere(transaction, partition, chunk, tally).await?;
     }
-    let others: Vec<SagaId> = moving.into_iter().chain(rows.others.iter().filter_map(SagaRow::saga_id)).collect();
+    let others: Vec<SagaId> = rows.others.iter().filter_map(SagaRow::saga_id).collect();
     for chunk in others.chunks(CHUNK_ROWS) {
-        let removed = completed::remove(transaction, chunk).await?;
-        removed.iter().for_each(|posted| tally.was_completed(partition, &posted.definition));
+        completed::remove(transaction, partition, chunk, tally).await?;
     }
     Ok(())
 }

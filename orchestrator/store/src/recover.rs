@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use amends_database::{Database, Transaction};
 use amends_engine::ports::{JournalRecord, Recovered, StoreError, StoredSaga, UnreadSaga};
 use amends_schemas::ids::{PartitionId, SagaId};
-use surrealdb::types::{Array, RecordId, SurrealValue, Variables};
+use surrealdb::types::{RecordId, Variables};
 
 use crate::journal;
 use crate::keys::unsettled_key;
 use crate::park;
 use crate::project::stored_checkpoint;
 use crate::retain::truncated_upto;
-use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, from_values, journal_id, row_ids, to_i64};
+use crate::rows::{
+    JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, from_values, ids, journal_id, row_ids, to_i64,
+};
 use crate::store::unavailable;
 
 /// Rows read by one statement: bounds the memory of one answer.
@@ -129,12 +131,10 @@ async fn settled_since(snapshot: &Transaction, tail: &[JournalRecord], read: &mu
         missing.remove(&saga_id);
     }
     let statement = format!("SELECT {STATE_COLUMNS} FROM $ids");
-    let ids: Vec<RecordId> = missing.into_iter().flat_map(row_ids).collect();
-    for chunk in ids.chunks(SAGAS_CHUNK) {
-        let mut bindings = Variables::new();
-        bindings.insert("ids", Array::from(chunk.to_vec()).into_value());
+    let record_ids: Vec<RecordId> = missing.into_iter().flat_map(row_ids).collect();
+    for chunk in record_ids.chunks(SAGAS_CHUNK) {
         let values = snapshot
-            .query_values(&statement, bindings)
+            .query_values(&statement, ids("ids", chunk))
             .await
             .and_then(|mut rows| rows.take_values(0))
             .map_err(|error| unavailable("reading sagas of the journal", &error))?;
@@ -184,10 +184,8 @@ async fn tail(
 
 /// A saga as it was last projected.
 pub(crate) async fn load(database: &Database, saga: SagaId) -> Result<Option<StoredSaga>, StoreError> {
-    let mut bindings = Variables::new();
-    bindings.insert("ids", Array::from(row_ids(saga).to_vec()).into_value());
     let values = database
-        .query_values(&format!("SELECT {STATE_COLUMNS} FROM $ids"), bindings)
+        .query_values(&format!("SELECT {STATE_COLUMNS} FROM $ids"), ids("ids", &row_ids(saga)))
         .await
         .and_then(|mut rows| rows.take_values(0))
         .map_err(|error| unavailable("reading a saga", &error))?;

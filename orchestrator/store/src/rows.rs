@@ -5,7 +5,7 @@ use amends_core::state::SagaState;
 use amends_engine::ports::{JournalEntry, JournalRecord, StoreError, StoredSaga, UnreadEntry, UnreadSaga};
 use amends_schemas::ids::{PartitionId, SagaId};
 use serde::{Deserialize, Serialize};
-use surrealdb::types::{Array, Bytes, Datetime, RecordId, RecordIdKey, SurrealValue, Value};
+use surrealdb::types::{Array, Bytes, Datetime, RecordId, RecordIdKey, SurrealValue, Value, Variables};
 
 use crate::codec::{self, FORMAT, Failure};
 use crate::completed::completed_id;
@@ -139,6 +139,13 @@ pub(crate) fn saga_id(saga_id: SagaId) -> RecordId {
 /// The ids under which a saga's row may stand: it has one of them at most.
 pub(crate) fn row_ids(saga: SagaId) -> [RecordId; 2] {
     [saga_id(saga), completed_id(saga)]
+}
+
+/// Ids as one binding.
+pub(crate) fn ids(name: &str, ids: &[RecordId]) -> Variables {
+    let mut bindings = Variables::new();
+    bindings.insert(name, Array::from(ids.to_vec()).into_value());
+    bindings
 }
 
 /// The blob of a saga's row.

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use amends_database::Database;
+use amends_database::{Database, Transaction};
 use amends_engine::ports::StoreError;
-use surrealdb::types::{Array, SurrealValue, Value, Variables};
+use surrealdb::types::{RecordId, Variables};
 
 use crate::completed::{POSTED_COLUMNS, PostedRow, completed_id};
+use crate::keys::lasts;
 use crate::listed::ListedRow;
 use crate::postings::Walk;
 use crate::question::{Order, Source};
 use crate::rank::Rank;
-use crate::rows::{LISTED_COLUMNS, from_values};
+use crate::rows::{LISTED_COLUMNS, from_values, ids};
 use crate::store::unavailable;
 
 const DOING: &str = "listing sagas";
@@ -37,17 +38,20 @@ pub(crate) fn bindings(key: &str, from: &str, limit: usize) -> Variables {
     bindings
 }
 
+/// What a page is read from: a row that moves from the index into posting lists, or back, while it is read is found where it stood.
+pub(crate) async fn snapshot(database: &Database) -> Result<Transaction, StoreError> {
+    database.begin().await.map_err(|error| unavailable(DOING, &error))
+}
+
 /// A walk along the rows of one source, in order.
 pub(crate) struct Scan<'a> {
-    database: &'a Database,
+    snapshot: &'a Transaction,
     order: Order,
     /// Outside.
     end: String,
     lanes: Vec<Lane>,
     /// Rows of the next statement.
     chunk: usize,
-    /// The last place given.
-    last: Option<Rank>,
 }
 
 /// The rows of one key that are found in one way.
@@ -67,53 +71,44 @@ enum Way {
 impl<'a> Scan<'a> {
     /// Between two places, both outside. The first statement reads `first` rows, later ones more.
     pub(crate) fn new(
-        database: &'a Database,
+        snapshot: &'a Transaction,
         order: Order,
         source: Source,
         (start, end): (String, String),
         first: usize,
     ) -> Self {
         let ways = source.into_iter().flat_map(|key| {
-            let posted = Walk::new(order, key.clone(), start.clone());
-            [Way::Index { key, from: start.clone() }, Way::Postings(posted)]
+            let posted = lasts(&key).then(|| Way::Postings(Walk::new(order, key.clone(), start.clone())));
+            std::iter::once(Way::Index { key, from: start.clone() }).chain(posted)
         });
         let lanes = ways.map(|way| Lane { way, read: VecDeque::new(), ended: false }).collect();
-        Self { database, order, end, lanes, chunk: first.min(CHUNK_ROWS_MAX), last: None }
+        Self { snapshot, order, end, lanes, chunk: first.min(CHUNK_ROWS_MAX) }
     }
 
     /// The next row and its place.
     pub(crate) async fn next(&mut self) -> Result<Option<(String, ListedRow)>, StoreError> {
-        loop {
-            let mut filled = false;
-            for lane in self.lanes.iter_mut().filter(|lane| lane.read.is_empty() && !lane.ended) {
-                lane.fill(self.database, self.order, self.chunk).await?;
-                filled = true;
-            }
-            if filled {
-                self.chunk = CHUNK_ROWS_MAX;
-            }
-            let fronts = self.lanes.iter().enumerate().filter_map(|(index, lane)| Some((lane.read.front()?.0, index)));
-            let first = if self.order.forward { fronts.min() } else { fronts.max() };
-            let Some((place, row)) = first.and_then(|(_, index)| self.lanes[index].read.pop_front()) else {
-                return Ok(None);
-            };
-            // It may stand in two blocks of one list.
-            if self.last == Some(place) {
-                continue;
-            }
-            self.last = Some(place);
-            let text = place.to_string();
-            return Ok(self.order.before(&text, &self.end).then_some((text, row)));
+        let mut filled = false;
+        for lane in self.lanes.iter_mut().filter(|lane| lane.read.is_empty() && !lane.ended) {
+            lane.fill(self.snapshot, self.order, self.chunk).await?;
+            filled = true;
         }
+        if filled {
+            self.chunk = CHUNK_ROWS_MAX;
+        }
+        let fronts = self.lanes.iter().enumerate().filter_map(|(index, lane)| Some((lane.read.front()?.0, index)));
+        let first = if self.order.forward { fronts.min() } else { fronts.max() };
+        let next = first.and_then(|(_, index)| self.lanes[index].read.pop_front());
+        let next = next.map(|(place, row)| (place.to_string(), row));
+        Ok(next.filter(|(place, _)| self.order.before(place, &self.end)))
     }
 }
 
 impl Lane {
     /// Reads on; nothing at the end only.
-    async fn fill(&mut self, database: &Database, order: Order, limit: usize) -> Result<(), StoreError> {
+    async fn fill(&mut self, snapshot: &Transaction, order: Order, limit: usize) -> Result<(), StoreError> {
         match &mut self.way {
             Way::Index { key, from } => {
-                let values = database
+                let values = snapshot
                     .query_values(&statement(order, LISTED_COLUMNS), bindings(key, from, limit))
                     .await
                     .and_then(|mut rows| rows.take_values(0))
@@ -128,9 +123,9 @@ impl Lane {
             }
             Way::Postings(walk) => {
                 while self.read.is_empty() && !self.ended {
-                    let places = walk.next(database, limit).await?;
+                    let places = walk.next(snapshot, limit).await?;
                     self.ended = places.is_empty();
-                    self.read.extend(posted_rows(database, order, &places).await?);
+                    self.read.extend(posted_rows(snapshot, order, &places).await?);
                 }
             }
         }
@@ -139,15 +134,17 @@ impl Lane {
 }
 
 /// The rows that stand at these places, in their order. What is gone, or stands elsewhere by now, is left out.
-async fn posted_rows(database: &Database, order: Order, places: &[Rank]) -> Result<Vec<(Rank, ListedRow)>, StoreError> {
+async fn posted_rows(
+    snapshot: &Transaction,
+    order: Order,
+    places: &[Rank],
+) -> Result<Vec<(Rank, ListedRow)>, StoreError> {
     if places.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<Value> = places.iter().map(|place| completed_id(place.saga_id()).into_value()).collect();
-    let mut bindings = Variables::new();
-    bindings.insert("ids", Array::from(ids).into_value());
-    let values = database
-        .query_values(&format!("SELECT {POSTED_COLUMNS} FROM $ids"), bindings)
+    let record_ids: Vec<RecordId> = places.iter().map(|place| completed_id(place.saga_id())).collect();
+    let values = snapshot
+        .query_values(&format!("SELECT {POSTED_COLUMNS} FROM $ids"), ids("ids", &record_ids))
         .await
         .and_then(|mut rows| rows.take_values(0))
         .map_err(|error| unavailable(DOING, &error))?;
@@ -161,17 +158,20 @@ async fn posted_rows(database: &Database, order: Order, places: &[Rank]) -> Resu
 
 /// Whether a source holds at most `most` rows from a place on, for each of its keys.
 pub(crate) async fn is_small(
-    database: &Database,
+    snapshot: &Transaction,
     order: Order,
     source: &Source,
     start: &str,
     most: usize,
 ) -> Result<bool, StoreError> {
     for key in source {
-        let posted = Walk::new(order, key.clone(), start.to_owned()).next(database, most + 1).await?.len();
-        let Some(rest) = most.checked_sub(posted) else { return Ok(false) };
+        let mut posted = Vec::new();
+        if lasts(key) {
+            posted = Walk::new(order, key.clone(), start.to_owned()).next(snapshot, most + 1).await?;
+        }
+        let Some(rest) = most.checked_sub(posted.len()) else { return Ok(false) };
         let statement = format!("{} START {rest}", statement(order, "VALUE id"));
-        let beyond = database
+        let beyond = snapshot
             .query_values(&statement, bindings(key, start, 1))
             .await
             .and_then(|mut rows| rows.take_values(0))

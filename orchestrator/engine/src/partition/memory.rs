@@ -30,7 +30,7 @@ pub(crate) struct Entry {
     pub(crate) traceparent: Option<Arc<str>>,
     /// Whether the view does not know its last change yet.
     pub(crate) dirty: bool,
-    /// Whether it has begun and no projector was ever given it.
+    /// Whether this owner has begun it and never given it to a projector.
     unwritten: bool,
     /// Whether any of its steps calls a contract with limits.
     pub(crate) limited: bool,
@@ -48,7 +48,8 @@ fn hash_of(sentence: Option<&String>) -> u64 {
 }
 
 impl Entry {
-    fn new(state: SagaState, definition: Option<Arc<Definition>>, positions: Vec<u64>) -> Self {
+    /// One that may have a row.
+    pub(crate) fn new(state: SagaState, definition: Option<Arc<Definition>>, positions: Vec<u64>) -> Self {
         let limited = definition.as_ref().is_some_and(|definition| {
             definition.steps.iter().filter_map(Step::call).any(|call| call.contract.limits.is_some())
         });
@@ -66,7 +67,7 @@ impl Entry {
         }
     }
 
-    /// A saga that begins now, or began in the journal behind the checkpoint and has no row.
+    /// A saga that begins now.
     pub(crate) fn begun(state: SagaState, definition: Option<Arc<Definition>>) -> Self {
         Self { unwritten: true, ..Self::new(state, definition, Vec::new()) }
     }

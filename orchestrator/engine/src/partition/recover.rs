@@ -247,7 +247,8 @@ impl Replay<'_> {
                 let mut state = self.begin(saga_id, first)?;
                 events.for_each(|event| evolve(&mut state, &event));
                 let definition = self.library.resolve(&state.definition).cloned();
-                self.memory.insert(Entry::begun(state, definition));
+                // The owner before may write its row while this one reads: nobody can say that there is none.
+                self.memory.insert(Entry::new(state, definition, Vec::new()));
                 self.memory.touch(saga_id, position);
                 return Ok(());
             }

@@ -8,11 +8,11 @@ use amends_engine::retention::{Cutoffs, Dropped};
 use amends_schemas::ids::{PartitionId, SagaId};
 use surrealdb::types::{Datetime, RecordId, SurrealValue, Value, Variables};
 
-use super::keys::{again, begin_as_owner, ids, nanos, trimmed_id, trimmed_of};
-use crate::completed;
-use crate::rows::{from_values, row_ids, saga_id, saga_id_of};
+use super::keys::{again, begin_as_owner, nanos, trimmed_id, trimmed_of};
+use crate::completed::{self, completed_id};
+use crate::rows::{from_values, ids, row_ids, saga_id_of};
 use crate::store::unavailable;
-use crate::tally::{BEFORE, Tally};
+use crate::tally::Tally;
 
 /// Most definitions looked through in one call: more names than anybody gives to sagas.
 const DEFINITIONS_MAX: usize = 10_000;
@@ -90,7 +90,8 @@ pub(super) async fn forget(
         for row in from_values::<LastChange>("saga", values)? {
             let saga_id = saga_id_of(&row.id)?;
             let noted = by_id.get(&saga_id).map(|noted| nanos(noted.settled_at));
-            if row.settled.unwrap_or(true) && noted == Some(nanos(row.updated_at.into())) {
+            let settled = row.settled == Some(true) || row.id == completed_id(saga_id);
+            if settled && noted == Some(nanos(row.updated_at.into())) {
                 going.push(saga_id);
             }
         }
@@ -110,12 +111,7 @@ async fn write(
 ) -> Result<(), DatabaseError> {
     if !going.is_empty() {
         let mut tally = Tally::default();
-        let statement = format!("DELETE $going RETURN VALUE {BEFORE}");
-        let rows: Vec<RecordId> = going.iter().copied().map(saga_id).collect();
-        let before = transaction.query_values(&statement, ids("going", &rows)).await?.take_values(0)?;
-        before.into_iter().for_each(|row| tally.was(row));
-        let removed = completed::remove(&transaction, going).await?;
-        removed.iter().for_each(|posted| tally.was_completed(partition, &posted.definition));
+        completed::remove_everywhere(&transaction, partition, going, &mut tally).await?;
         tally.write(&transaction).await?;
     }
     if !notes.is_empty() {

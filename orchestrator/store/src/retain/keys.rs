@@ -60,13 +60,6 @@ pub(super) fn nanos(at: DateTime<Utc>) -> i64 {
     at.timestamp_nanos_opt().unwrap_or(if at < DateTime::UNIX_EPOCH { i64::MIN } else { i64::MAX })
 }
 
-/// Ids as one binding.
-pub(super) fn ids(name: &str, ids: &[RecordId]) -> Variables {
-    let mut bindings = Variables::new();
-    bindings.insert(name, Array::from(ids.to_vec()).into_value());
-    bindings
-}
-
 /// Notes that sagas have no facts any more; those that are noted stay as they are.
 pub(super) async fn note_trimmed(
     transaction: &Transaction,

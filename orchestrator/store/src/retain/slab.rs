@@ -9,10 +9,10 @@ use amends_schemas::ids::{PartitionId, SagaId};
 use surrealdb::types::{RecordId, Variables};
 
 use super::history::truncated_upto;
-use super::keys::{CHUNK_ROWS, ids, trimmed_id, trimmed_of};
+use super::keys::{CHUNK_ROWS, trimmed_id, trimmed_of};
 use crate::codec;
 use crate::park;
-use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, entries, from_values, row_ids, to_i64};
+use crate::rows::{JOURNAL_COLUMNS, JournalRow, STATE_COLUMNS, StateRow, entries, from_values, ids, row_ids, to_i64};
 use crate::store::unavailable;
 
 /// Records read by one statement; each may hold a whole round of facts.

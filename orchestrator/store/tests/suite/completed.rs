@@ -109,30 +109,22 @@ fn sagas_that_complete_move_and_those_that_change_move_back() -> Result<()> {
     })
 }
 
-/// A commit's answer may have been lost, and an owner that was replaced may have written after its successor looked.
+/// Its commit's answer may have been lost, and then the same is tried again.
 #[test]
-fn what_is_taken_for_new_is_found_once_wherever_its_row_stands() -> Result<()> {
+fn what_is_taken_for_new_and_is_there_is_found_once() -> Result<()> {
     check(|place| async move {
         let database = database(&place).await?;
         let store = SurrealStore::open(database.clone()).await?;
         assert!(matches!(store.rekey(&|_| Vec::new()).await?, amends_engine::ports::Rekeyed::Done));
-        let new = |range, status| -> Vec<StoredSaga> {
-            some(range, status).into_iter().map(|saga| StoredSaga { is_new: true, ..saga }).collect()
-        };
-        let sagas = new(0..20, SagaStatus::Completed);
+        let mut sagas = some(0..20, SagaStatus::Completed);
+        sagas.extend(some(20..25, SagaStatus::Running));
+        sagas.iter_mut().for_each(|saga| saga.is_new = true);
         for _ in 0..2 {
             store.project(P, 1, 1, &sagas).await?;
-            assert_eq!(rows(&database).await?, (0, 20));
+            assert_eq!(rows(&database).await?, (5, 20));
             compare(&store, &sagas).await?;
         }
-        let mut both = new(20..40, SagaStatus::Running);
-        store.project(P, 1, 2, &both).await?;
-        both = new(20..40, SagaStatus::Completed);
-        both.extend(new(40..45, SagaStatus::Running));
-        store.project(P, 2, 3, &both).await?;
-        assert_eq!(rows(&database).await?, (5, 40));
-        both.extend(sagas);
-        compare(&store, &both).await
+        Ok(())
     })
 }
 
