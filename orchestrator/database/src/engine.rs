@@ -47,7 +47,7 @@ const TABLE_BYTES_MAX: u64 = u32::MAX as u64;
 /// How an embedded engine is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuning {
-    /// Bytes written before they become a file. What is deleted gives its space back after some ten times as much has been written; a
+    /// Bytes written before they become a file. What is deleted gives its space back after some twenty times as much has been written; a
     /// restart after a crash reads at most twice as much, and so much memory is used. The largest transaction has to fit in.
     pub memtable_bytes: u64,
     /// Bytes of blocks of files kept in memory, uncompressed; what is not there is read through the system's cache.

@@ -73,6 +73,34 @@ async fn a_publication_counts_when_acknowledged_and_only_once() {
     .await;
 }
 
+/// More than the client takes while it has no connection: whoever is not even taken is told as well.
+#[tokio::test]
+async fn a_publication_that_nobody_stores_is_told_in_time() {
+    in_time(async {
+        let server = nats_server().await;
+        let nats = Nats::connect(&settings(server.url()), PATIENCE).await.expect("connected");
+        let mut foreign = nats.client().subscribe("foreign").await.expect("a subscription");
+        nats.client().flush().await.expect("flushed");
+        let client = nats.client().clone();
+        tokio::spawn(async move {
+            while let Some(message) = foreign.next().await {
+                client.publish(message.reply.expect("asked"), "{}".into()).await.expect("published");
+            }
+        });
+        let publish = async |subject: &str, n: usize| {
+            nats.publish_once(subject, &n.to_string(), HeaderMap::new(), "x".into()).await
+        };
+        let answer = publish("foreign", 0).await;
+        assert!(matches!(answer, Err(NatsError::Unavailable(_))), "no stream said so: {answer:?}");
+
+        drop(server);
+        let answers = futures::future::join_all((0..5_000).map(|n| publish("amends.cmd.a.b.v1", n))).await;
+        let told = answers.iter().filter(|answer| matches!(answer, Err(NatsError::Unavailable(_)))).count();
+        assert_eq!(told, 5_000);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_question_is_answered_or_says_why_not() {
     in_time(async {

@@ -148,9 +148,6 @@ async fn sorted(
         if question.matches(&row) && order.before(start, &turn) && order.before(&turn, end) {
             found.push((turn, row));
         }
-        if found.len() > 2 * PAGE_ROWS_MAX {
-            break;
-        }
     }
     found.sort_by(|(one, _), (other, _)| if order.forward { one.cmp(other) } else { other.cmp(one) });
     let more = found.len() > limit;

@@ -58,15 +58,15 @@ pub(crate) struct Checkpoint {
     pub(crate) position: u64,
 }
 
-/// The rows of one transaction: those of `saga` and those of `completed`, and of both by whether there may be a row of their saga already, in
+/// The rows of one transaction: those of `saga`, and what those of `completed` are made of, and of both by whether there may be a row of their saga already, in
 /// either table. To write over one costs several times what a new one does. One that is taken for fresh and is not, after a commit whose
 /// answer was lost, stands where it is written again, and has all of them written over.
 #[derive(Debug, Default)]
 struct Rows {
     fresh: Vec<SagaRow>,
     others: Vec<SagaRow>,
-    completed: Vec<(Posted, CompletedRow)>,
-    completed_others: Vec<(Posted, CompletedRow)>,
+    completed: Vec<(Posted, Vec<u8>)>,
+    completed_others: Vec<(Posted, Vec<u8>)>,
     bytes: usize,
     keys: usize,
 }
@@ -78,10 +78,9 @@ impl Rows {
         let (fresh, posted) = kind;
         if posted {
             let posted = Posted::new(&saga.state);
-            let row = CompletedRow::new(&posted, state);
             self.keys += POSTED_KEYS * (1 + posted.tags.len());
             let kind = if fresh { &mut self.completed } else { &mut self.completed_others };
-            kind.push((posted, row));
+            kind.push((posted, state));
         } else {
             let row = SagaRow::new(partition, saga, state);
             self.keys += row.key_count();
@@ -210,9 +209,10 @@ async fn insert_completed(
     rows: &Rows,
     tally: &mut Tally,
 ) -> Result<(), DatabaseError> {
-    let all: Vec<&(Posted, CompletedRow)> = rows.completed.iter().chain(&rows.completed_others).collect();
+    let all: Vec<&(Posted, Vec<u8>)> = rows.completed.iter().chain(&rows.completed_others).collect();
     for chunk in all.chunks(CHUNK_ROWS) {
-        let values: Vec<Value> = chunk.iter().map(|(_, row)| row.clone().into_value()).collect();
+        let row = |(posted, state): &&(Posted, Vec<u8>)| CompletedRow::new(posted, state.clone()).into_value();
+        let values: Vec<Value> = chunk.iter().map(row).collect();
         let mut bindings = Variables::new();
         bindings.insert("rows", Array::from(values).into_value());
         transaction.query_values("INSERT INTO completed $rows RETURN NONE", bindings).await?;

@@ -21,8 +21,8 @@ const FILES_UNMERGED: usize = 16;
 /// Files at which writers wait until merging has caught up.
 const FILES_UNMERGED_MAX: usize = 32;
 
-/// Bytes of the first level, compressed, before it is merged with the second, which is written again as a whole then: with a million sagas
-/// stored, that is half a gigabyte.
+/// Bytes of the first level, compressed, before it is merged with the second, which is written again as a whole then. A million finished
+/// sagas fit.
 const FIRST_LEVEL_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Bytes of what is read and unpacked to get one value.

@@ -1,7 +1,7 @@
 //! Sagas that complete together: their rows move into a table without an index, and are found through posting lists.
 
 use amends_database::Database;
-use amends_engine::ports::{Store, StoredSaga};
+use amends_engine::ports::{Rekeyed, Store, StoredSaga};
 use amends_engine::retention::{Dropped, Retain};
 use amends_schemas::ids::{PartitionId, SagaId};
 use amends_schemas::saga::{ListSagas, SagaStatus};
@@ -12,9 +12,17 @@ use chrono::TimeDelta;
 
 use super::search::row_count;
 use super::view::{all_pages, listed};
-use crate::common::{at, check, database, id, record, saga};
+use crate::common::{Place, at, check, database, id, record, saga};
 
 const P: PartitionId = PartitionId(3);
+
+/// A new store, whose view is of this version.
+async fn opened(place: &Place) -> Result<(Database, SurrealStore)> {
+    let database = database(place).await?;
+    let store = SurrealStore::open(database.clone()).await?;
+    assert_eq!(store.rekey(&|_| Vec::new()).await?, Rekeyed::Done);
+    Ok((database, store))
+}
 
 /// Accepted together.
 fn together(n: u128, status: SagaStatus) -> StoredSaga {
@@ -73,9 +81,7 @@ async fn compare(store: &SurrealStore, sagas: &[StoredSaga]) -> Result<()> {
 #[test]
 fn sagas_that_complete_move_and_those_that_change_move_back() -> Result<()> {
     check(|place| async move {
-        let database = database(&place).await?;
-        let store = SurrealStore::open(database.clone()).await?;
-        assert!(matches!(store.rekey(&|_| Vec::new()).await?, amends_engine::ports::Rekeyed::Done));
+        let (database, store) = opened(&place).await?;
         let mut sagas = some(0..30, SagaStatus::Running);
         store.project(P, 1, 1, &sagas).await?;
         assert_eq!(rows(&database).await?, (30, 0));
@@ -113,9 +119,7 @@ fn sagas_that_complete_move_and_those_that_change_move_back() -> Result<()> {
 #[test]
 fn what_is_taken_for_new_and_is_there_is_found_once() -> Result<()> {
     check(|place| async move {
-        let database = database(&place).await?;
-        let store = SurrealStore::open(database.clone()).await?;
-        assert!(matches!(store.rekey(&|_| Vec::new()).await?, amends_engine::ports::Rekeyed::Done));
+        let (database, store) = opened(&place).await?;
         let mut sagas = some(0..20, SagaStatus::Completed);
         sagas.extend(some(20..25, SagaStatus::Running));
         sagas.iter_mut().for_each(|saga| saga.is_new = true);
@@ -131,8 +135,7 @@ fn what_is_taken_for_new_and_is_there_is_found_once() -> Result<()> {
 #[test]
 fn what_completed_goes_from_everywhere_when_it_is_past_keeping() -> Result<()> {
     check(|place| async move {
-        let database = database(&place).await?;
-        let store = SurrealStore::open(database.clone()).await?;
+        let (database, store) = opened(&place).await?;
         let mut sagas = some(0..30, SagaStatus::Completed);
         store.project(P, 1, 1, &sagas).await?;
         // This one has changed since it was noted.
@@ -166,7 +169,7 @@ fn what_completed_goes_from_everywhere_when_it_is_past_keeping() -> Result<()> {
 #[test]
 fn a_completed_row_that_is_newer_than_the_checkpoint_is_recovered() -> Result<()> {
     check(|place| async move {
-        let store = SurrealStore::open(database(&place).await?).await?;
+        let (_, store) = opened(&place).await?;
         for position in 1..=12 {
             store.append(&record(P.0, position, 1, "one")).await?;
         }
