@@ -68,8 +68,8 @@ pub struct Orchestrator {
 }
 
 impl Orchestrator {
-    /// Connects, checks the deployment, makes the streams, and a consumer for each contract that definitions call, be there and starts trying for every partition. It serves as soon as
-    /// [`Orchestrator::status`] says so.
+    /// Connects, checks the deployment, makes the streams, and a consumer for each contract that definitions call, be there and
+    /// starts trying for every partition. [`Orchestrator::status`] says which it owns; it listens for requests a moment later.
     ///
     /// # Errors
     /// [`OrchestratorError`] when NATS or the database are not there, or the number of partitions is another.

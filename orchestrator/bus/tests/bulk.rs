@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use amends_schemas::bulk::{BulkAct, BulkOperation, BulkRef, BulkStatus, RefusalCount, StartBulk};
 use amends_schemas::ids::BulkId;
 use amends_schemas::operate::OperatorAct;
@@ -11,9 +9,6 @@ use amends_schemas::search::SagaFilter;
 use amends_schemas::subjects::{ORCHESTRATOR_BULK_GET, ORCHESTRATOR_BULK_START};
 use amends_test_support::wait::until;
 use common::{FOUR, PATIENCE, World, in_time, library_of};
-
-/// How long one answer may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_saga_has_refused_and_the_operation_ends() {
@@ -36,12 +31,11 @@ async fn a_parked_saga_has_refused_and_the_operation_ends() {
             reason: "a pause".to_owned(),
             per_second: 100,
         };
-        let begun: BulkOperation =
-            world.client.ask(ORCHESTRATOR_BULK_START.to_owned(), &start, ANSWER_TIMEOUT).await.expect("it begins");
+        let begun: BulkOperation = world.ask_at(ORCHESTRATOR_BULK_START, &start).await.expect("it begins");
         assert_eq!(begun.status, BulkStatus::Running);
         let done = until("it to end", PATIENCE, async || {
             let question = BulkRef { bulk_id };
-            let now = world.client.ask::<_, BulkOperation>(ORCHESTRATOR_BULK_GET.to_owned(), &question, ANSWER_TIMEOUT);
+            let now = world.ask_at::<_, BulkOperation>(ORCHESTRATOR_BULK_GET, &question);
             now.await.ok().filter(|operation| operation.status == BulkStatus::Done)
         })
         .await;

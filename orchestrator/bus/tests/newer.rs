@@ -3,7 +3,6 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use amends_bus::Orchestrator;
 use amends_core::event::{Event, Fact};
@@ -205,7 +204,7 @@ async fn a_row_of_a_newer_version_parks_its_saga_and_is_not_written_over() {
             let reply = json!({"saga_id": newer.saga_id, "step": "a", "operation": "do", "attempt": 1,
                 "result": {"status": "succeeded", "output": {}}});
             let subject = amends_schemas::subjects::partition(P, PartitionVerb::Reply);
-            let answer: Result<Value, Problem> = world.client.ask(subject, &reply, Duration::from_secs(5)).await;
+            let answer: Result<Value, Problem> = world.ask_at(&subject, &reply).await;
             assert!(answer.is_err(), "{answer:?}");
             orchestrator.stop().await;
             assert_eq!(blob(&world, "state", &record).await, Some(written.clone()), "left as it was");

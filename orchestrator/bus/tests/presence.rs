@@ -47,11 +47,8 @@ async fn announcer(nats: &Nats) -> AbortOnDropHandle<()> {
 async fn told(world: &World, saga_id: SagaId, what: &str, wanted: impl Fn(&str) -> bool) {
     until(what, TOLD_WITHIN, async || {
         let read = world.get(saga_id).await.ok()?.waiting_for?;
-        let page: Page<SagaSummary> = world
-            .client
-            .ask(subjects::ORCHESTRATOR_LIST.to_owned(), &ListSagas::default(), PATIENCE)
-            .await
-            .expect("a page");
+        let page: Page<SagaSummary> =
+            world.ask_at(subjects::ORCHESTRATOR_LIST, &ListSagas::default()).await.expect("a page");
         let listed = page.items.into_iter().find(|item| item.saga_id == saga_id)?.waiting_for?;
         (wanted(&read) && wanted(&listed)).then_some(())
     })
@@ -59,14 +56,12 @@ async fn told(world: &World, saga_id: SagaId, what: &str, wanted: impl Fn(&str) 
 }
 
 async fn presence(world: &World) -> ContractPresence {
-    let view: WorkersView =
-        world.client.ask(subjects::ORCHESTRATOR_WORKERS.to_owned(), &json!({}), PATIENCE).await.expect("an answer");
+    let view: WorkersView = world.ask_at(subjects::ORCHESTRATOR_WORKERS, &json!({})).await.expect("an answer");
     view.items.into_iter().find(|item| item.contract.as_ref().is_some_and(|c| c.step() == "a")).expect("it is called")
 }
 
 async fn queue(world: &World) -> QueueView {
-    let view: QueuesView =
-        world.client.ask(subjects::ORCHESTRATOR_QUEUES.to_owned(), &json!({}), PATIENCE).await.expect("an answer");
+    let view: QueuesView = world.ask_at(subjects::ORCHESTRATOR_QUEUES, &json!({})).await.expect("an answer");
     view.items.into_iter().find(|item| item.contract.step() == "a").expect("it is called")
 }
 

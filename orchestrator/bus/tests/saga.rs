@@ -40,8 +40,7 @@ async fn a_saga_goes_through_its_steps_and_can_be_read_at_any_time() {
         let listed = until("the saga to be listed as completed", PATIENCE, async || {
             let filter = SagaFilter { status: vec![SagaStatus::Completed], ..SagaFilter::default() };
             let question = ListSagas { filter, ..ListSagas::default() };
-            let page: Page<SagaSummary> =
-                world.client.ask(subjects::ORCHESTRATOR_LIST.to_owned(), &question, PATIENCE).await.expect("a page");
+            let page: Page<SagaSummary> = world.ask_at(subjects::ORCHESTRATOR_LIST, &question).await.expect("a page");
             page.items.into_iter().next()
         })
         .await;
@@ -59,14 +58,10 @@ async fn any_orchestrator_says_what_it_serves() {
     in_time(async {
         let world = World::new().await;
         let _orchestrator = world.orchestrator("one").await;
-        let info: OrchestratorInfo =
-            world.client.ask(subjects::ORCHESTRATOR_INFO.to_owned(), &json!({}), PATIENCE).await.expect("an answer");
+        let info: OrchestratorInfo = world.ask_at(subjects::ORCHESTRATOR_INFO, &json!({})).await.expect("an answer");
         assert_eq!(Some(info.partition_count), PartitionCount::new(PARTITIONS));
-        let definitions: Vec<DefinitionView> = world
-            .client
-            .ask(subjects::ORCHESTRATOR_DEFINITIONS.to_owned(), &json!({}), PATIENCE)
-            .await
-            .expect("an answer");
+        let definitions: Vec<DefinitionView> =
+            world.ask_at(subjects::ORCHESTRATOR_DEFINITIONS, &json!({})).await.expect("an answer");
         assert_eq!(definitions.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["four"]);
     })
     .await;
@@ -141,8 +136,7 @@ async fn what_cannot_be_is_refused_at_the_door() {
             })
             .expect("another partition");
         let problem = world
-            .client
-            .ask::<_, Value>(subjects::partition(elsewhere, PartitionVerb::Start), &request, PATIENCE)
+            .ask_at::<_, Value>(&subjects::partition(elsewhere, PartitionVerb::Start), &request)
             .await
             .expect_err("not its partition");
         assert_eq!(problem.code, "wrong_partition");

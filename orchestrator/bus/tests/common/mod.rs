@@ -21,7 +21,7 @@ use amends_nats::{Nats, NatsSettings};
 use amends_schemas::contract::ContractRegistry;
 use amends_schemas::ids::{PartitionCount, SagaId};
 use amends_schemas::problem::Problem;
-use amends_schemas::saga::{Priority, SagaRef, SagaStatus, SagaView, StartSaga};
+use amends_schemas::saga::{PartitionStanding, Priority, SagaRef, SagaStatus, SagaView, StartSaga};
 use amends_schemas::subjects::{self, PartitionVerb};
 use amends_store::SurrealStore;
 use amends_test_support::wait::{Deadline, until};
@@ -35,6 +35,9 @@ pub const TEST_DEADLINE: Duration = Duration::from_secs(90);
 
 /// Longest any one thing may take within a test.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longest one answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Few, so that the tests' sagas meet in them.
 pub const PARTITIONS: u16 = 2;
@@ -82,7 +85,7 @@ impl World {
         self.serving(owner, library()).await
     }
 
-    /// An orchestrator that serves what it knows of.
+    /// An orchestrator that serves what it knows of, and listens: what asks it without this world is answered, too.
     pub async fn serving(&self, owner: &str, library: DefinitionLibrary) -> Orchestrator {
         let orchestrator = Orchestrator::start(self.parts(owner, library)).await.expect("it starts");
         until("the orchestrator to serve", PATIENCE, async || {
@@ -94,6 +97,10 @@ impl World {
             owns_all.then_some(())
         })
         .await;
+        for partition in PartitionCount::new(PARTITIONS).expect("in range").iter() {
+            let subject = subjects::partition(partition, PartitionVerb::Standing);
+            let _: PartitionStanding = self.ask_at(&subject, &json!({})).await.expect("it listens");
+        }
         orchestrator
     }
 
@@ -104,11 +111,19 @@ impl World {
         question: &Q,
     ) -> Result<A, Problem> {
         let partition = saga_id.partition(PartitionCount::new(PARTITIONS).expect("in range"));
-        // An owner owns before it listens: who finds nobody asks again, as the API does.
+        self.ask_at(&subjects::partition(partition, verb), question).await
+    }
+
+    /// Asks whoever listens at a subject. An orchestrator owns before it listens: who finds nobody asks again, as the API does.
+    pub async fn ask_at<Q: Serialize + Sync, A: DeserializeOwned>(
+        &self,
+        subject: &str,
+        question: &Q,
+    ) -> Result<A, Problem> {
         let mut patience = Deadline::after(PATIENCE);
         loop {
-            match self.client.ask(subjects::partition(partition, verb), question, Duration::from_secs(10)).await {
-                Err(problem) if problem.code == "no_responders" => patience.pause("an owner that listens").await,
+            match self.client.ask(subject.to_owned(), question, ANSWER_TIMEOUT).await {
+                Err(problem) if problem.code == "no_responders" => patience.pause("somebody who listens").await,
                 answer => return answer,
             }
         }
