@@ -7,14 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_bus::Orchestrator;
-use amends_engine::ports::{Hold, LeaseError, Leases};
 use amends_engine::status::Role;
-use amends_schemas::ids::{PartitionId, SagaId};
+use amends_schemas::ids::SagaId;
 use amends_schemas::saga::SagaStatus;
 use amends_test_support::wait::until;
-use async_trait::async_trait;
 use common::worker::{Workers, succeed};
-use common::{FOUR, PATIENCE, STEPS, World, in_time, library_of};
+use common::{Everybodys, FOUR, PATIENCE, STEPS, World, in_time, library_of, owns_all};
 use serde_json::json;
 
 /// A worker that holds back: gets commands and answers none until told.
@@ -123,18 +121,6 @@ async fn sagas_go_on_when_the_server_is_killed_and_its_store_deleted() {
     .await;
 }
 
-/// Leases that everybody has: what happens when they say nothing true.
-struct Everybodys;
-
-#[async_trait]
-impl Leases for Everybodys {
-    async fn hold(&self, _: PartitionId) -> Result<Hold, LeaseError> {
-        Ok(Hold::Kept)
-    }
-
-    async fn release(&self, _: PartitionId) {}
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_owners_the_journal_lets_one_go_on() {
     in_time(async {
@@ -144,9 +130,6 @@ async fn of_two_owners_the_journal_lets_one_go_on() {
             Orchestrator::start_with(world.parts(owner, library_of(&[FOUR])), |_, _| Arc::new(Everybodys))
                 .await
                 .expect("it starts")
-        };
-        let owns_all = |orchestrator: &Orchestrator| {
-            orchestrator.status().partitions.iter().all(|partition| partition.role == Role::Owner)
         };
         let first = start("first").await;
         until("the first to own", PATIENCE, async || owns_all(&first).then_some(())).await;

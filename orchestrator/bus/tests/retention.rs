@@ -47,13 +47,7 @@ fn settings(retention: RetentionPolicy) -> EngineSettings {
 
 async fn orchestrator(world: &World, owner: &str, retention: RetentionPolicy) -> Orchestrator {
     let parts = OrchestratorParts { settings: settings(retention), ..world.parts(owner, library()) };
-    let orchestrator = Orchestrator::start(parts).await.expect("it starts");
-    until("the orchestrator to serve", PATIENCE, async || {
-        let status = orchestrator.status();
-        status.partitions.iter().all(|partition| partition.role == amends_engine::status::Role::Owner).then_some(())
-    })
-    .await;
-    orchestrator
+    world.serving_with(parts).await
 }
 
 /// Answers everything but sagas whose word is `wait`.

@@ -23,8 +23,9 @@ use crate::transaction::Transaction;
 use crate::value::to_variables;
 
 /// How long opening waits for a folder that is locked. Dropping the last handle closes a database in the background, and a process that
-/// replaces another may start a moment before its predecessor is gone.
-pub const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// replaces another may start before its predecessor is gone: one that is merging files closes when they are merged, which takes seconds
+/// on a busy machine.
+pub const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a server may take to accept a connection and sign us in.
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -201,9 +202,15 @@ fn check_name(name: &str) -> Result<(), DatabaseError> {
 async fn open_embedded(folder: &Path, tuning: Tuning) -> Result<Surreal<Db>, DatabaseError> {
     let url = embedded_url(folder)?;
     let deadline = Instant::now() + LOCK_WAIT;
+    let mut waits = false;
     loop {
         match engine::open(&url, folder, tuning).await.map_err(DatabaseError::from) {
-            Err(error) if error.kind() == ErrorKind::Locked && Instant::now() < deadline => sleep(LOCK_POLL).await,
+            Err(error) if error.kind() == ErrorKind::Locked && Instant::now() < deadline => {
+                if !std::mem::replace(&mut waits, true) {
+                    tracing::info!(folder = %folder.display(), "waiting for another process to close its database");
+                }
+                sleep(LOCK_POLL).await;
+            }
             Err(error) if error.kind() == ErrorKind::Locked => {
                 let message =
                     format!("{} is opened by another process: stop it, or use another folder", folder.display());

@@ -20,8 +20,8 @@ const REMOTE: bool = false;
 
 const P: PartitionId = PartitionId(3);
 
-/// Small, so that little has to be written; what is given back goes by multiples of it.
-const TUNING: Tuning = Tuning { memtable_bytes: 2 * 1024 * 1024, cache_bytes: 1024 * 1024 };
+/// Small, so that little has to be written: the engine may let 32 tables of this size wait to be merged before it holds writers back.
+const TUNING: Tuning = Tuning { memtable_bytes: 1024 * 1024, cache_bytes: 1024 * 1024 };
 
 /// Of one record.
 const RECORD_BYTES: usize = 128 * 1024;
@@ -30,7 +30,7 @@ const RECORD_BYTES: usize = 128 * 1024;
 const SLAB: u64 = 16;
 
 /// How often a slab is written and the one before taken out.
-const ROUNDS: u64 = 32;
+const ROUNDS: u64 = 64;
 
 /// A record that holds one large fact of a settled saga, unlike any other's and so mixed (Knuth's MMIX generator) that it cannot be packed.
 fn large(position: u64) -> JournalRecord {

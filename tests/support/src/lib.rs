@@ -6,6 +6,7 @@
 //! * [`roles`]: every role as a process of its own.
 //! * [`client`]: what a client of the HTTP API does.
 //! * [`smtp`]: a mail server that can misbehave.
+//! * [`store`]: an orchestrator's store with somebody between.
 //! * [`surreal`]: a SurrealDB server that can be killed and started again.
 //! * [`wait`]: waiting with a deadline.
 
@@ -15,6 +16,7 @@ pub mod platform;
 pub mod process;
 pub mod roles;
 pub mod smtp;
+pub mod store;
 pub mod surreal;
 pub mod wait;
 

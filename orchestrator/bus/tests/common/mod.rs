@@ -15,17 +15,19 @@ use amends_core::event::Fact;
 use amends_core::validate::parse;
 use amends_database::{Database, Location};
 use amends_engine::EngineSettings;
-use amends_engine::ports::{JournalRecord, Store};
+use amends_engine::ports::{Hold, JournalRecord, LeaseError, Leases, Store};
 use amends_engine::schedules::ScheduleStore;
+use amends_engine::status::Role;
 use amends_nats::{Nats, NatsSettings};
 use amends_schemas::contract::ContractRegistry;
-use amends_schemas::ids::{PartitionCount, SagaId};
+use amends_schemas::ids::{PartitionCount, PartitionId, SagaId};
 use amends_schemas::problem::Problem;
 use amends_schemas::saga::{PartitionStanding, Priority, SagaRef, SagaStatus, SagaView, StartSaga};
 use amends_schemas::subjects::{self, PartitionVerb};
 use amends_store::SurrealStore;
 use amends_test_support::wait::{Deadline, until};
 use amends_test_support::{TestNats, nats_server};
+use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -85,18 +87,15 @@ impl World {
         self.serving(owner, library()).await
     }
 
-    /// An orchestrator that serves what it knows of, and listens: what asks it without this world is answered, too.
+    /// An orchestrator that serves what it knows of.
     pub async fn serving(&self, owner: &str, library: DefinitionLibrary) -> Orchestrator {
-        let orchestrator = Orchestrator::start(self.parts(owner, library)).await.expect("it starts");
-        until("the orchestrator to serve", PATIENCE, async || {
-            let owns_all = orchestrator
-                .status()
-                .partitions
-                .iter()
-                .all(|partition| partition.role == amends_engine::status::Role::Owner);
-            owns_all.then_some(())
-        })
-        .await;
+        self.serving_with(self.parts(owner, library)).await
+    }
+
+    /// An orchestrator that serves and listens: what asks it without this world is answered, too.
+    pub async fn serving_with(&self, parts: OrchestratorParts) -> Orchestrator {
+        let orchestrator = Orchestrator::start(parts).await.expect("it starts");
+        until("the orchestrator to serve", PATIENCE, async || owns_all(&orchestrator).then_some(())).await;
         for partition in PartitionCount::new(PARTITIONS).expect("in range").iter() {
             let subject = subjects::partition(partition, PartitionVerb::Standing);
             let _: PartitionStanding = self.ask_at(&subject, &json!({})).await.expect("it listens");
@@ -187,6 +186,22 @@ impl World {
         let twice: Vec<_> = dispatched.into_iter().filter(|(_, count)| *count > 1).collect();
         assert!(twice.is_empty(), "facts that stand twice in the journal: {twice:?}");
     }
+}
+
+/// Leases that everybody has: what happens when they say nothing true.
+pub struct Everybodys;
+
+#[async_trait]
+impl Leases for Everybodys {
+    async fn hold(&self, _: PartitionId) -> Result<Hold, LeaseError> {
+        Ok(Hold::Kept)
+    }
+
+    async fn release(&self, _: PartitionId) {}
+}
+
+pub fn owns_all(orchestrator: &Orchestrator) -> bool {
+    orchestrator.status().partitions.iter().all(|partition| partition.role == Role::Owner)
 }
 
 pub fn start_request(definition: &str) -> StartSaga {

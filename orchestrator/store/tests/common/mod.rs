@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// Each test ends within this.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(240);
 
 /// Where one test's database lives: in a folder, or in a server that keeps its data in a folder.
 pub struct Place {

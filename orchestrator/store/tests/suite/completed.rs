@@ -115,6 +115,41 @@ fn sagas_that_complete_move_and_those_that_change_move_back() -> Result<()> {
     })
 }
 
+/// What a page reads moves from one table into the other and back.
+#[test]
+fn a_page_finds_everybody_once_while_they_move() -> Result<()> {
+    const MOVES: u64 = 20;
+    check(|place| async move {
+        let (_, store) = opened(&place).await?;
+        let (running, completed) = (some(0..30, SagaStatus::Running), some(0..30, SagaStatus::Completed));
+        store.project(P, 1, 1, &running).await?;
+        let (moved, mut moving) = tokio::sync::oneshot::channel();
+        let mover = store.clone();
+        let moves = tokio::spawn(async move {
+            for position in 2..2 + MOVES {
+                let sagas = if position % 2 == 0 { &completed } else { &running };
+                mover.project(P, 1, position, sagas).await?;
+            }
+            // Who reads has failed when nobody hears it.
+            let _ = moved.send(());
+            anyhow::Ok(())
+        });
+        let mut wanted: Vec<SagaId> = (0..30).map(id).collect();
+        wanted.sort_unstable();
+        while moving.try_recv().is_err() {
+            for sort in SagaSort::ALL {
+                let page = store.list(&ListSagas { sort, limit: Some(100), ..ListSagas::default() }).await?;
+                let mut found: Vec<SagaId> = page.items.iter().map(|item| item.saga_id).collect();
+                found.sort_unstable();
+                assert_eq!(found, wanted, "{sort:?}");
+            }
+            assert_eq!(store.count(&SagaFilter::default()).await?.count, 30);
+            assert_eq!(store.counts().await?.total, 30);
+        }
+        moves.await?
+    })
+}
+
 /// Its commit's answer may have been lost, and then the same is tried again.
 #[test]
 fn what_is_taken_for_new_and_is_there_is_found_once() -> Result<()> {

@@ -88,7 +88,13 @@ fn expected(sagas: &[StoredSaga], filter: &SagaFilter, sort: SagaSort) -> Vec<Sa
     found.into_iter().map(|state| state.saga_id).collect()
 }
 
+/// What a server is asked is a part of it: a debug build of one takes tens of milliseconds for a page.
 fn filters() -> Vec<SagaFilter> {
+    let every = if crate::REMOTE { 3 } else { 1 };
+    all_filters().into_iter().step_by(every).collect()
+}
+
+fn all_filters() -> Vec<SagaFilter> {
     let any = SagaFilter::default;
     let text = |text: &str| Some(text.to_owned());
     let stuck = || vec![SagaStatus::Stuck];
@@ -148,7 +154,7 @@ fn finds_what_looking_finds(sagas: Vec<StoredSaga>, posted: bool) -> Result<()> 
         for filter in filters() {
             for sort in SagaSort::ALL {
                 let expected = expected(&sagas, &filter, sort);
-                for limit in [7, 200] {
+                for limit in [23, 200] {
                     let query = ListSagas { sort, ..listed(filter.clone()) };
                     let found = all_pages(&store, query, limit).await?;
                     ensure!(found == expected, "{sort:?} {filter:?}: {} for {}", found.len(), expected.len());
@@ -281,7 +287,7 @@ fn rows_of_earlier_versions_are_brought_up_to_date_page_by_page() -> Result<()> 
     check(|place| async move {
         let database = database(&place).await?;
         let store = SurrealStore::open(database.clone()).await?;
-        let sagas: Vec<StoredSaga> = (0..700).map(nth).collect();
+        let sagas: Vec<StoredSaga> = (0..500).map(nth).collect();
         store.project(P, 1, 1, &sagas).await?;
         age(&database).await?;
         assert!(!store.counts().await?.complete);

@@ -10,12 +10,13 @@ use amends_engine::EngineSettings;
 use amends_engine::ports::Store;
 use amends_engine::status::Role;
 use amends_store::SurrealStore;
+use amends_test_support::store::Intercepted;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
 use super::{connect, nats_settings, tell_completed};
 use crate::control::{JOURNAL, say_ready};
-use crate::counting::CountingStore;
+use crate::counting::Counting;
 use crate::job;
 
 /// Between looks at whether every partition is served.
@@ -27,13 +28,13 @@ pub async fn run(url: &str, data: PathBuf) -> anyhow::Result<()> {
     let database = Database::open(&Location::Embedded(data), "amends", "orchestrator").await?;
     let (completed, told) = mpsc::unbounded_channel();
     let inner = SurrealStore::open(database).await?;
-    let store = Arc::new(CountingStore::new(inner.clone(), completed));
+    let store = Arc::new(Intercepted::new(Arc::new(inner.clone()), Counting::new(completed)));
     let nats = connect(url, "bench control").await?;
     tokio::spawn(tell_completed(nats.clone(), told));
     let orchestrator = Orchestrator::start(OrchestratorParts {
         store: Arc::clone(&store) as Arc<dyn Store>,
         bulks: Arc::new(inner.clone()),
-        schedules: Arc::new(inner),
+        schedules: Arc::new(inner.clone()),
         nats: nats_settings(url, "orchestrator"),
         library: Arc::new(job::library()?),
         settings: EngineSettings::default(),
@@ -49,7 +50,7 @@ pub async fn run(url: &str, data: PathBuf) -> anyhow::Result<()> {
     nats.client().flush().await?;
     say_ready(began);
     while let Some(question) = questions.next().await {
-        let count = store.count().await?;
+        let count = store.interceptor.count(&inner).await?;
         if let Some(reply) = question.reply {
             nats.client().publish(reply, serde_json::to_vec(&count)?.into()).await?;
         }
