@@ -128,8 +128,8 @@ impl Results {
              - *engine*: nats-server {nats}, one node, JetStream on files as `amends dev` configures it (`sync_interval` of 1 s); the orchestrator with as many \
              partitions as a new deployment has here ({partitions}), its journal in an embedded SurrealDB on SurrealKV with `sync=every` (a record is fsynced before anybody is told anything); four \
              workers as plain JetStream consumers in one more process. A saga is completed when the record that says so is committed.\n\
-             - *engine, SDK workers with databases*: the same with the workers as contexts of the Rust SDK, each with a database and one fsynced \
-             transaction for each command.\n\
+             - *engine, SDK workers with databases*: the same with the workers as contexts of the Rust SDK, each with a database; what \
+             one did is in an fsynced commit before it answers, which commands at the same time share.\n\
              - *Restate*: {restate}. Handlers and services are one process. Asked through its ingress over HTTP/1.1 with connections kept; completed when \
              that answers, which is when the handler has ended. *Four services* is what four workers are: the handler calls four services in turn; *four \
              local steps* is one handler with four `ctx.run`. No idempotency key is given, which spares Restate work that the engine does for each saga.\n\

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::background::{Background, BackgroundRunner, RunBackground};
 use crate::endpoint::Endpoint;
+use crate::inbox::Inbox;
 use crate::locks::KeyedLocks;
 use crate::relay::RelayHandle;
 use crate::scope::Scope;
@@ -150,7 +151,9 @@ impl BoundedContext {
                 pause_after_conflict(attempt).await;
             }
         }
-        let scope = Scope { context: self.name, database, relay, locks: KeyedLocks::default(), traceparent: None };
+        let inbox = Inbox::new(database.clone());
+        let scope =
+            Scope { context: self.name, database, inbox, relay, locks: KeyedLocks::default(), traceparent: None };
         let (endpoints, subscribers, backgrounds) = (self.endpoints, self.subscribers, self.backgrounds);
         Ok(Prepared { scope, steps, endpoints, subscribers, backgrounds })
     }

@@ -5,6 +5,9 @@
 //! one fails, and looks here again before it does anything else. That is what makes a `do` and an `undo` without `do` exclude
 //! each other: both create the row of the `do` key.
 
+mod gathered;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
 use amends_database::{Database, DatabaseError};
@@ -15,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub(crate) use self::gathered::Inbox;
 use crate::dead_letters::{DEAD_LETTER_AGE_MAX, SUSPECT_AGE_MAX};
 
 /// Tables of this file. Schemaless: the results are JSON in one string, which costs a third of nested values.
@@ -97,14 +101,36 @@ pub(crate) fn event_key(id: Uuid) -> String {
 }
 
 /// What is recorded under a key, if anything.
-pub(crate) async fn find(database: &Database, key: &str) -> Result<Option<Recorded>, DatabaseError> {
-    // With each command, and a field of a record costs half of what a `SELECT` of it does.
+async fn find(database: &Database, key: &str) -> Result<Option<Recorded>, DatabaseError> {
+    // A field of a record costs half of what a `SELECT` of it does.
     let mut rows = database.query("RETURN type::record('inbox', $key).result", json!({ "key": key })).await?;
-    let Some(result) = rows.take_first::<String>(0)? else { return Ok(None) };
-    Ok(Some(serde_json::from_str(&result).unwrap_or_else(|error| {
+    Ok(rows.take_first::<String>(0)?.map(|result| recorded(&result)))
+}
+
+/// What is recorded under these keys; nothing for those that are not there.
+async fn find_many(database: &Database, keys: &[&str]) -> Result<HashMap<String, Recorded>, DatabaseError> {
+    if let [key] = keys {
+        return Ok(find(database, key).await?.map(|recorded| ((*key).to_owned(), recorded)).into_iter().collect());
+    }
+    let statement = "RETURN $keys.map(|$key| type::record('inbox', $key).result)";
+    let mut rows = database.query(statement, json!({ "keys": keys })).await?;
+    let results: Vec<Option<String>> = rows.take(0)?;
+    // One moved by a place would answer a command with another's result.
+    assert_eq!(results.len(), keys.len(), "each key has its place in the answer");
+    let found = keys.iter().zip(results).filter_map(|(key, result)| Some(((*key).to_owned(), recorded(&result?))));
+    Ok(found.collect())
+}
+
+fn recorded(result: &str) -> Recorded {
+    serde_json::from_str(result).unwrap_or_else(|error| {
         // A newer version wrote it: refusing is safe, doing it again would not be.
         Recorded::Failed { error: StepError::new("inbox_unreadable", error.to_string()) }
-    })))
+    })
+}
+
+/// Creates rows, all or none, in a commit of their own: a statement outside a transaction is one.
+async fn record<R: Serialize>(database: &Database, rows: &[R]) -> Result<(), DatabaseError> {
+    database.query("INSERT INTO inbox $rows RETURN NONE", json!({ "rows": rows })).await.map(drop)
 }
 
 /// Walks over one batch of a table of this file and deletes what is too old. Answers where to go on, `None` at the end. There is no

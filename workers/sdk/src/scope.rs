@@ -6,6 +6,7 @@ use amends_database::Database;
 use amends_nats::trace;
 use async_nats::HeaderMap;
 
+use crate::inbox::Inbox;
 use crate::locks::KeyedLocks;
 use crate::relay::RelayHandle;
 
@@ -14,6 +15,7 @@ use crate::relay::RelayHandle;
 pub(crate) struct Scope {
     pub(crate) context: &'static str,
     pub(crate) database: Database,
+    pub(crate) inbox: Inbox,
     pub(crate) relay: RelayHandle,
     pub(crate) locks: KeyedLocks,
     /// What the call's message carried, to be passed on even when this process records no traces.

@@ -24,7 +24,8 @@ pub struct DomainEvent {
     pub data: Value,
 }
 
-/// One transaction, opened at first use; committed by the SDK after the handler has returned well, dropped otherwise.
+/// One transaction, opened at first use; committed by the SDK after the handler has returned well, dropped otherwise. A handler that never
+/// uses it has its answer recorded in a commit that others in its case may share.
 ///
 /// On a write conflict the SDK runs the whole handler again with a fresh unit of work, a bounded number of times: whatever
 /// a handler does outside the transaction must therefore be idempotent (a gateway call under the command's key is).
@@ -128,6 +129,7 @@ impl UnitOfWork {
                 transaction.commit().await?;
             }
             None if statements.is_empty() => {}
+            None if events.is_empty() => self.scope.inbox.record(inbox).await?,
             None => {
                 let whole = format!("BEGIN TRANSACTION; {statements} COMMIT TRANSACTION;");
                 self.scope.database.query(&whole, &writes).await?;

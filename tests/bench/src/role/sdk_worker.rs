@@ -1,4 +1,5 @@
-//! Four no-op workers through the SDK: schema checks, inbox and one fsynced transaction for each command, a database each.
+//! Four no-op workers through the SDK: schema checks, an inbox row for each command in a commit that is fsynced and that others may
+//! share, a database each.
 
 use std::path::Path;
 use std::time::Instant;

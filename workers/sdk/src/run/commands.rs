@@ -17,7 +17,6 @@ use tracing::{Instrument, info_span};
 use super::dead_letter::{Buried, Cause, bury, redriven_for};
 use super::pull::{Ending, Handle, redelivery_delay};
 use crate::dead_letters::{begin_suspect, end_suspect};
-use crate::inbox;
 use crate::scope::Scope;
 use crate::serve::{ServeStep, Served, serve_command};
 
@@ -148,7 +147,7 @@ impl Commands {
             return None;
         }
         let key = command.key_of(command.operation);
-        let answered = inbox::find(&scope.database, &key).await.is_ok_and(|found| found.is_some());
+        let answered = scope.inbox.find(&key).await.is_ok_and(|found| found.is_some());
         (!answered).then(|| super::dead_letter::id(message))
     }
 

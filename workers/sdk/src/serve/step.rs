@@ -16,7 +16,7 @@ use tracing::{Instrument, Span};
 use super::conflict::{CONFLICT_ATTEMPTS_MAX, pause_after_conflict};
 use super::schema::violations;
 use crate::context::WorkerError;
-use crate::inbox::{self, InboxRow, Recorded};
+use crate::inbox::{InboxRow, Recorded};
 use crate::scope::Scope;
 use crate::step::{Failure, Probe, Step, StepContext, Success, Undo};
 use crate::work::{CommitError, UnitOfWork};
@@ -167,7 +167,7 @@ impl<S: Step> StepServer<S> {
     }
 
     async fn serve_do(&self, scope: &Scope, command: &Command, key: String) -> Result<StepResult, Trouble> {
-        if let Some(recorded) = inbox::find(&scope.database, &key).await.map_err(trouble)? {
+        if let Some(recorded) = scope.inbox.find(&key).await.map_err(trouble)? {
             return Ok(recorded.answer());
         }
         let input = match self.read_input(command) {
@@ -183,7 +183,7 @@ impl<S: Step> StepServer<S> {
     }
 
     async fn serve_probe(&self, scope: &Scope, command: &Command, key: String) -> Result<StepResult, Trouble> {
-        if let Some(recorded) = inbox::find(&scope.database, &key).await.map_err(trouble)? {
+        if let Some(recorded) = scope.inbox.find(&key).await.map_err(trouble)? {
             return Ok(recorded.answer());
         }
         if !self.contract.probe {
@@ -210,10 +210,10 @@ impl<S: Step> StepServer<S> {
         }
         let undone = || StepResult::Succeeded { outcome: None, output: Value::Null };
         let undo_key = command.key_of(Operation::Undo);
-        if inbox::find(&scope.database, &undo_key).await.map_err(trouble)?.is_some() {
+        if scope.inbox.find(&undo_key).await.map_err(trouble)?.is_some() {
             return Ok(undone());
         }
-        let recorded = inbox::find(&scope.database, &do_key).await.map_err(trouble)?;
+        let recorded = scope.inbox.find(&do_key).await.map_err(trouble)?;
         let (known, output) = match &recorded {
             Some(Recorded::Tombstone | Recorded::Heard) => return Ok(undone()),
             Some(Recorded::Succeeded { output, .. }) => (true, Some(output)),

@@ -61,7 +61,7 @@ impl<S: Subscriber> ServeSubscriber for SubscriberServer<S> {
         async move {
             let key = inbox::event_key(event.id);
             for attempt in 1..=CONFLICT_ATTEMPTS_MAX {
-                match inbox::find(&scope.database, &key).await {
+                match scope.inbox.find(&key).await {
                     Ok(Some(_)) => return Heard::Done,
                     Ok(None) => {}
                     Err(error) => return later(&error),
