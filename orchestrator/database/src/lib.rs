@@ -100,3 +100,4 @@ pub use handle::{Database, LOCK_WAIT, OPEN_TIMEOUT, PING_TIMEOUT};
 pub use location::Location;
 pub use rows::Rows;
 pub use transaction::Transaction;
+pub use value::bind_records;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value as Json;
-use surrealdb::types::{Number, Object, Value, Variables};
+use surrealdb::types::{Number, Object, RecordId, Value, Variables};
 
 use crate::error::{DatabaseError, without_values};
 
@@ -24,6 +24,14 @@ pub(crate) fn to_variables(bindings: impl Serialize) -> Result<Variables, Databa
         }
     }
     Ok(variables)
+}
+
+/// Binds `$name` to the records of a table with these keys: to make them in the statement costs several times as much.
+pub fn bind_records(name: &str, table: &str, keys: impl IntoIterator<Item = impl Into<String>>) -> Variables {
+    let ids: Vec<Value> = keys.into_iter().map(|key| Value::RecordId(RecordId::new(table, key.into()))).collect();
+    let mut variables = Variables::new();
+    variables.insert(name, Value::Array(ids.into()));
+    variables
 }
 
 /// One JSON value. Integers beyond `i64` are refused: SurrealDB would make them floats.

@@ -10,7 +10,7 @@ mod gathered;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use amends_database::{Database, DatabaseError};
+use amends_database::{Database, DatabaseError, bind_records};
 use amends_schemas::command::{Operation, StepError, StepResult};
 use amends_schemas::topology::EVENT_AGE_MAX;
 use chrono::{DateTime, Utc};
@@ -112,13 +112,15 @@ async fn find_many(database: &Database, keys: &[&str]) -> Result<HashMap<String,
     if let [key] = keys {
         return Ok(find(database, key).await?.map(|recorded| ((*key).to_owned(), recorded)).into_iter().collect());
     }
-    let statement = "RETURN $keys.map(|$key| type::record('inbox', $key).result)";
-    let mut rows = database.query(statement, json!({ "keys": keys })).await?;
-    let results: Vec<Option<String>> = rows.take(0)?;
-    // One moved by a place would answer a command with another's result.
-    assert_eq!(results.len(), keys.len(), "each key has its place in the answer");
-    let found = keys.iter().zip(results).filter_map(|(key, result)| Some(((*key).to_owned(), recorded(&result?))));
-    Ok(found.collect())
+    #[derive(Deserialize)]
+    struct Row {
+        key: String,
+        result: String,
+    }
+    let statement = "SELECT record::id(id) AS key, result FROM $records";
+    let rows: Vec<Row> =
+        database.query_values(statement, bind_records("records", "inbox", keys.iter().copied())).await?.take(0)?;
+    Ok(rows.into_iter().map(|row| (row.key, recorded(&row.result))).collect())
 }
 
 fn recorded(result: &str) -> Recorded {
@@ -168,8 +170,7 @@ pub(crate) async fn sweep(
         .map(|row| row.id.as_str())
         .collect();
     if !old.is_empty() {
-        let statement = format!("DELETE $old.map(|$id| type::record('{name}', $id)) RETURN NONE");
-        database.query(&statement, json!({ "old": old })).await?;
+        database.query_values("DELETE $old RETURN NONE", bind_records("old", name, old)).await?;
     }
     Ok(if rows.len() < limit { None } else { rows.into_iter().next_back().map(|row| row.id) })
 }

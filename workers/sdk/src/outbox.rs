@@ -5,7 +5,7 @@
 //! counter to collide on, and yet the rows of one aggregate lie in order of their `sequence`, because whoever makes the second
 //! change of an aggregate has read the first one committed. Consumers compare sequences all the same.
 
-use amends_database::{Database, DatabaseError};
+use amends_database::{Database, DatabaseError, bind_records};
 use amends_schemas::event::CloudEvent;
 use amends_schemas::topology::EVENT_AGE_MAX;
 use chrono::{DateTime, Utc};
@@ -93,8 +93,8 @@ pub(crate) async fn kept(database: &Database, after: &str, limit: usize) -> Resu
 
 /// Marks events as published.
 pub(crate) async fn mark_published(database: &Database, ids: &[Uuid]) -> Result<(), DatabaseError> {
-    let statement = "DELETE $ids.map(|$id| type::record('outbox_pending', $id)) RETURN NONE";
-    database.query(statement, json!({ "ids": ids })).await.map(drop)
+    let pending = bind_records("pending", "outbox_pending", ids.iter().map(Uuid::to_string));
+    database.query_values("DELETE $pending RETURN NONE", pending).await.map(drop)
 }
 
 /// The life of the events stream into which everything that is not pending was published.
@@ -121,11 +121,11 @@ pub(crate) async fn delete_old(database: &Database, limit: usize, now: DateTime<
     let bindings = json!({ "before": first_id_of(now - EVENT_AGE_MAX), "limit": limit });
     let rows: Vec<Row> = database.query(statement, bindings).await?.take(0)?;
     let old: Vec<&str> = rows.iter().filter(|row| !row.pending).map(|row| row.id.as_str()).collect();
-    if !old.is_empty() {
-        let statement = "DELETE $old.map(|$id| type::record('outbox', $id)) RETURN NONE";
-        database.query(statement, json!({ "old": old })).await?;
+    if old.is_empty() {
+        return Ok(false);
     }
-    Ok(rows.len() == limit && !old.is_empty())
+    database.query_values("DELETE $old RETURN NONE", bind_records("old", "outbox", old)).await?;
+    Ok(rows.len() == limit)
 }
 
 /// The least id that could have been made at a time.
