@@ -1,8 +1,8 @@
 //! The inbox: what was answered under which idempotency key, which events were heard. SurrealQL of the `inbox` table stands here,
 //! and what sweeps it and the tables of dead letters.
 //!
-//! A row is created in the transaction of the change it speaks of, with CREATE: of two transactions that would answer the same key
-//! one fails, and looks here again before it does anything else. That is what makes a `do` and an `undo` without `do` exclude
+//! A row is inserted in the transaction of the change it speaks of, if there is one, and never written over: of two that would answer the
+//! same key one fails, and looks here again before it does anything else. That is what makes a `do` and an `undo` without `do` exclude
 //! each other: both create the row of the `do` key.
 
 mod gathered;
@@ -25,6 +25,9 @@ use crate::dead_letters::{DEAD_LETTER_AGE_MAX, SUSPECT_AGE_MAX};
 pub(crate) const SCHEMA: &str = "
     DEFINE TABLE IF NOT EXISTS inbox SCHEMALESS;
 ";
+
+/// Creates rows, all or none; refused when one is there already.
+pub(crate) const INSERT: &str = "INSERT INTO inbox $inbox RETURN NONE;";
 
 /// How long a step's result is remembered. Far beyond the deadline of any saga; afterwards a `do` sent again would be done again,
 /// and an `undo` relies on the output that the orchestrator sends along.
@@ -115,12 +118,12 @@ async fn find_many(database: &Database, keys: &[&str]) -> Result<HashMap<String,
     #[derive(Deserialize)]
     struct Row {
         key: String,
-        result: String,
+        result: Option<String>,
     }
-    let statement = "SELECT record::id(id) AS key, result FROM $records";
-    let rows: Vec<Row> =
-        database.query_values(statement, bind_records("records", "inbox", keys.iter().copied())).await?.take(0)?;
-    Ok(rows.into_iter().map(|row| (row.key, recorded(&row.result))).collect())
+    let statement = "SELECT record::id(id) AS key, result FROM $rows";
+    let keys = bind_records("rows", "inbox", keys.iter().copied());
+    let rows: Vec<Row> = database.query_values(statement, keys).await?.take(0)?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.key, recorded(&row.result?)))).collect())
 }
 
 fn recorded(result: &str) -> Recorded {
@@ -132,7 +135,7 @@ fn recorded(result: &str) -> Recorded {
 
 /// Creates rows, all or none, in a commit of their own: a statement outside a transaction is one.
 async fn record<R: Serialize>(database: &Database, rows: &[R]) -> Result<(), DatabaseError> {
-    database.query("INSERT INTO inbox $rows RETURN NONE", json!({ "rows": rows })).await.map(drop)
+    database.query(INSERT, json!({ "inbox": rows })).await.map(drop)
 }
 
 /// Walks over one batch of a table of this file and deletes what is too old. Answers where to go on, `None` at the end. There is no
@@ -214,7 +217,7 @@ mod tests {
         ];
         let (old_event, young_event) = (Uuid::now_v7(), Uuid::now_v7());
         rows.extend([InboxRow::event(old_event, days(9)), InboxRow::event(young_event, days(7))]);
-        database.query("INSERT INTO inbox $rows RETURN NONE", json!({ "rows": rows })).await.unwrap();
+        record(&database, &rows).await.unwrap();
 
         let (mut after, mut batches) = (String::new(), 0);
         while let Some(next) = sweep(&database, SweptTable::Inbox, &after, 3, now).await.unwrap() {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::inbox::InboxRow;
+use crate::inbox::{self, InboxRow};
 
 /// Tables of this file.
 pub(crate) const SCHEMA: &str = "
@@ -40,7 +40,7 @@ impl<'a> Writes<'a> {
     pub(crate) fn statements(&self) -> String {
         let mut statements = String::new();
         if !self.inbox.is_empty() {
-            statements.push_str("INSERT INTO inbox $inbox RETURN NONE;");
+            statements.push_str(inbox::INSERT);
         }
         if !self.outbox.is_empty() {
             statements.push_str("INSERT INTO outbox $outbox RETURN NONE;");

@@ -5,12 +5,16 @@
 //! comes meanwhile is in the next. Two at once would be smaller ones, and slower by a tenth with 64 commands in hand.
 
 use amends_database::{Database, DatabaseError, ErrorKind};
+use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{InboxRow, Recorded};
 
 /// Commands in one batch. Their results are at most 64 KiB each, a small part of the largest transaction.
 const BATCH_MAX: usize = 64;
+
+/// Commands that may wait for a batch: more than most contexts have in hand. Those beyond wait for a place.
+const WAITING_MAX: usize = 1024;
 
 /// One context's inbox. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,10 +48,12 @@ impl Inbox {
         }
     }
 
-    /// Records what no change of the context goes with, in a commit that others may share. All of the rows, or none.
+    /// Records what no change of the context goes with, in a commit that others may share. All of the rows, or none. Whoever stops waiting may
+    /// find them recorded all the same, also later.
     ///
     /// # Errors
-    /// `AlreadyExists` when one of these rows is there already, whatever becomes of the others' rows.
+    /// `AlreadyExists` when one of these rows is there already, whatever becomes of the others' rows; `Unavailable` when nobody knows whether
+    /// they are recorded.
     pub(crate) async fn record(&self, rows: &[InboxRow]) -> Result<(), DatabaseError> {
         match ask(&self.records, rows.to_vec()).await {
             Some(answer) => answer,
@@ -57,32 +63,40 @@ impl Inbox {
     }
 }
 
-/// `None` when whoever should answer has panicked.
+/// `None` when whoever should answer has panicked, or is gone with the runtime.
 async fn ask<Q, A>(queue: &mpsc::Sender<Asked<Q, A>>, question: Q) -> Option<Result<A, DatabaseError>> {
     let (answer, answered) = oneshot::channel();
     queue.send(Asked { question, answer }).await.ok()?;
     answered.await.ok()
 }
 
-/// Takes questions until nobody can ask any more, as many at once as there are.
+/// Takes questions until nobody can ask any more, as many at once as there are. `serve` answers each; its error is that nothing can be
+/// answered now.
 fn gather<Q, A, F>(serve: impl Fn(Vec<Asked<Q, A>>) -> F + Send + 'static) -> mpsc::Sender<Asked<Q, A>>
 where
     Q: Send + 'static,
     A: Send + 'static,
-    F: Future<Output = ()> + Send + 'static,
+    F: Future<Output = Result<(), DatabaseError>> + Send + 'static,
 {
-    let (sender, mut queue) = mpsc::channel(BATCH_MAX);
+    let (sender, mut queue) = mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
         let mut asked = Vec::new();
         while queue.recv_many(&mut asked, BATCH_MAX).await > 0 {
             // In a task of its own: a panic is the end of one batch, whose commands then look for themselves.
-            let _ = tokio::spawn(serve(std::mem::take(&mut asked))).await;
+            match tokio::spawn(serve(std::mem::take(&mut asked))).await {
+                Ok(Ok(())) => {}
+                // Who came meanwhile would wait as long again, for the same.
+                Ok(Err(error)) => answer_all(std::iter::from_fn(|| queue.try_recv().ok()), &error),
+                Err(error) if error.is_panic() => tracing::error!(code = "bug", "a batch of the inbox panicked"),
+                // The runtime ends.
+                Err(_) => return,
+            }
         }
     });
     sender
 }
 
-async fn find_all(database: Database, asked: Vec<Asked<String, Option<Recorded>>>) {
+async fn find_all(database: Database, asked: Vec<Asked<String, Option<Recorded>>>) -> Result<(), DatabaseError> {
     let keys: Vec<&str> = asked.iter().map(|asked| &*asked.question).collect();
     match super::find_many(&database, &keys).await {
         Ok(found) => {
@@ -90,36 +104,55 @@ async fn find_all(database: Database, asked: Vec<Asked<String, Option<Recorded>>
                 // Not taken out: another may ask the same. Who does not wait any more needs no answer.
                 let _ = answer.send(Ok(found.get(&question).cloned()));
             }
+            Ok(())
         }
-        Err(error) => answer_all(asked, &error),
+        Err(error) if concerns_all(&error) => {
+            answer_all(asked, &error);
+            Err(error)
+        }
+        Err(_) => {
+            let singly = asked.into_iter().map(async |Asked { question, answer }| {
+                let _ = answer.send(super::find(&database, &question).await);
+            });
+            join_all(singly).await;
+            Ok(())
+        }
     }
 }
 
-async fn record_all(database: Database, asked: Vec<Asked<Vec<InboxRow>, ()>>) {
+async fn record_all(database: Database, asked: Vec<Asked<Vec<InboxRow>, ()>>) -> Result<(), DatabaseError> {
     let rows: Vec<&InboxRow> = asked.iter().flat_map(|asked| &asked.question).collect();
     match super::record(&database, &rows).await {
         Ok(()) => {
             for asked in asked {
                 let _ = asked.answer.send(Ok(()));
             }
+            Ok(())
         }
-        Err(error) => match error.kind() {
-            // It is one of them, and nothing was written: each for itself.
-            ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::Bug if asked.len() > 1 => {
-                for Asked { question, answer } in asked {
-                    let _ = answer.send(super::record(&database, &question).await);
-                }
-            }
-            ErrorKind::AlreadyExists
-            | ErrorKind::Conflict
-            | ErrorKind::Bug
-            | ErrorKind::Unavailable
-            | ErrorKind::Locked => answer_all(asked, &error),
-        },
+        Err(error) if concerns_all(&error) => {
+            answer_all(asked, &error);
+            Err(error)
+        }
+        // If they were written after all (a server's answer may be unreadable), each is there already, and whoever asks looks again.
+        Err(_) => {
+            let singly = asked.into_iter().map(async |Asked { question, answer }| {
+                let _ = answer.send(super::record(&database, &question).await);
+            });
+            join_all(singly).await;
+            Ok(())
+        }
     }
 }
 
-fn answer_all<Q, A>(asked: Vec<Asked<Q, A>>, error: &DatabaseError) {
+/// Whether each would meet it, rather than the one whose fault it is.
+fn concerns_all(error: &DatabaseError) -> bool {
+    match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::Locked => true,
+        ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::Bug => false,
+    }
+}
+
+fn answer_all<Q, A>(asked: impl IntoIterator<Item = Asked<Q, A>>, error: &DatabaseError) {
     for asked in asked {
         let _ = asked.answer.send(Err(error.clone()));
     }
@@ -127,11 +160,14 @@ fn answer_all<Q, A>(asked: Vec<Asked<Q, A>>, error: &DatabaseError) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use amends_database::Location;
     use amends_schemas::command::Operation;
     use chrono::Utc;
-    use futures::future::join_all;
     use serde_json::json;
+    use tokio::sync::{Semaphore, watch};
 
     use super::*;
 
@@ -188,6 +224,89 @@ mod tests {
             let beside = inbox.find(&format!("key {}", 1_000 + n)).await.unwrap();
             assert_eq!(beside, (n != 7).then(|| done(1_000 + n)), "{n}");
         }
+    }
+
+    /// Keys are text, whatever they look like.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keys_come_back_as_they_went() {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = inbox(&folder).await;
+        let keys =
+            ["1", "-1", "1.5", "a b", "`", "⟨x⟩", "'", "inbox:1", "018f3a52-5a75-7d2e-9d55-3f0d3f4c8a10", "null"];
+        for (n, key) in keys.iter().enumerate() {
+            let row = InboxRow::step((*key).to_owned(), Operation::Do, &done(n), Utc::now());
+            inbox.record(&[row]).await.unwrap();
+        }
+        let found = super::super::find_many(&inbox.database, &keys).await.unwrap();
+        for (n, key) in keys.iter().enumerate() {
+            assert_eq!(found.get(*key), Some(&done(n)), "{key}");
+            assert_eq!(inbox.find(key).await.unwrap(), Some(done(n)), "{key} alone");
+        }
+    }
+
+    /// What became of a question of one batch and of ten that came meanwhile, and how large the batches were.
+    async fn one_and_ten<F>(serve: impl Fn() -> F + Send + 'static) -> (Vec<Option<Option<ErrorKind>>>, Vec<usize>)
+    where
+        F: Future<Output = Result<(), DatabaseError>> + Send + 'static,
+    {
+        let (sizes, mut seen) = watch::channel(Vec::new());
+        let go_on = Arc::new(Semaphore::new(0));
+        let gate = Arc::clone(&go_on);
+        let queue = gather(move |asked: Vec<Asked<(), ()>>| {
+            sizes.send_modify(|sizes| sizes.push(asked.len()));
+            let (served, gate) = (serve(), Arc::clone(&gate));
+            async move {
+                gate.acquire().await.unwrap().forget();
+                let served = served.await;
+                for asked in asked {
+                    asked.answer.send(served.clone()).unwrap();
+                }
+                served
+            }
+        });
+        let mut answers = Vec::new();
+        for n in 0..11 {
+            let (answer, answered) = oneshot::channel();
+            queue.try_send(Asked { question: (), answer }).unwrap();
+            answers.push(answered);
+            if n == 0 {
+                seen.wait_for(|sizes| sizes.len() == 1).await.unwrap();
+            }
+        }
+        go_on.add_permits(2);
+        let answers = join_all(answers).await;
+        let answers =
+            answers.into_iter().map(|answer| answer.ok().map(|answer| answer.err().map(|error| error.kind())));
+        (answers.collect(), seen.borrow().clone())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_comes_meanwhile_is_in_the_next_batch() {
+        let (answers, sizes) = one_and_ten(|| std::future::ready(Ok(()))).await;
+        assert_eq!((answers, sizes), (vec![Some(None); 11], vec![1, 10]));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_comes_while_the_database_does_not_answer_is_told_so_at_once() {
+        let nobody = Location::Remote { url: "ws://127.0.0.1:1".to_owned(), username: None, password: None };
+        let error = Database::open(&nobody, "amends", "inbox").await.unwrap_err();
+        let (answers, sizes) = one_and_ten(move || std::future::ready(Err(error.clone()))).await;
+        assert_eq!((answers, sizes), (vec![Some(Some(ErrorKind::Unavailable)); 11], vec![1]));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn after_a_panic_the_next_batch_is_served() {
+        let served = AtomicUsize::new(0);
+        let (answers, sizes) = one_and_ten(move || {
+            let first = served.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                assert!(!first, "a panic that this test wants");
+                Ok(())
+            }
+        })
+        .await;
+        let wanted: Vec<_> = std::iter::once(None).chain(std::iter::repeat_n(Some(None), 10)).collect();
+        assert_eq!((answers, sizes), (wanted, vec![1, 10]));
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -70,9 +70,11 @@ pub(crate) async fn serve_command(scope: &Scope, server: &Arc<dyn ServeStep>, co
     };
     match AbortOnDropHandle::new(tokio::spawn(serving.instrument(Span::current()))).await {
         Ok(served) => served,
-        Err(error) => {
+        // Only the end of the runtime ends a handler before its caller: nothing can be said about it, as after a kill.
+        Err(error) if error.is_cancelled() => std::future::pending().await,
+        Err(_) => {
             // The panic's own message may quote an input; the panic hook has printed it with its place.
-            tracing::error!(code = "bug", panicked = error.is_panic(), "a handler did not return");
+            tracing::error!(code = "bug", "a handler panicked");
             Served::Answer(bug("The handler panicked; the worker's log says where."))
         }
     }

@@ -43,9 +43,9 @@ pub(crate) async fn hear(scope: &Scope, subscriber: &Arc<dyn ServeSubscriber>, e
     };
     match AbortOnDropHandle::new(tokio::spawn(hearing.instrument(Span::current()))).await {
         Ok(heard) => heard,
-        Err(error) => {
-            Heard::Bug(if error.is_panic() { "the handler panicked" } else { "the handler was ended" }.to_owned())
-        }
+        // As of a command's handler.
+        Err(error) if error.is_cancelled() => std::future::pending().await,
+        Err(_) => Heard::Bug("the handler panicked".to_owned()),
     }
 }
 
