@@ -24,8 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A dead peer is noticed within two of these.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a JetStream publication takes at most, from handing it to the client to its acknowledgement, and the JetStream API for an answer. A message written
-/// into a connection that was just lost is sent again after it; a healthy server answers within milliseconds.
+/// How long a JetStream publication takes at most, from handing it to the client to its acknowledgement, and the JetStream API for an
+/// answer. A message written into a connection that was just lost is sent again after it; a healthy server answers within milliseconds.
 pub(crate) const JETSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How to reach NATS.

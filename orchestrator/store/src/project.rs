@@ -58,9 +58,9 @@ pub(crate) struct Checkpoint {
     pub(crate) position: u64,
 }
 
-/// The rows of one transaction: those of `saga`, and what those of `completed` are made of, and of both by whether there may be a row of their saga already, in
-/// either table. To write over one costs several times what a new one does. One that is taken for fresh and is not, after a commit whose
-/// answer was lost, stands where it is written again, and has all of them written over.
+/// The rows of one transaction: those of `saga`, and what those of `completed` are made of, and of both by whether there may be a row of
+/// their saga already, in either table. To write over one costs several times what a new one does. One that is taken for fresh and is not,
+/// after a commit whose answer was lost, stands where it is written again, and has all of them written over.
 #[derive(Debug, Default)]
 struct Rows {
     fresh: Vec<SagaRow>,

@@ -7,11 +7,10 @@ use amends_database::{DatabaseError, ErrorKind};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::condition::Condition;
 use crate::scope::Scope;
-use crate::serve::{CONFLICT_ATTEMPTS_MAX, pause_after_conflict};
+use crate::serve::{CONFLICT_ATTEMPTS_MAX, Panicked, isolated, pause_after_conflict};
 use crate::work::{CommitError, UnitOfWork};
 
 /// Repeated work, such as releasing expired holds. Errors are logged and the next tick tries again. Bounded: one tick
@@ -80,7 +79,7 @@ pub(crate) async fn run(background: std::sync::Arc<dyn RunBackground>, scope: Sc
     let mut condition = Condition::new(format!("{} of {}", background.name(), scope.context));
     while !shutdown.is_cancelled() {
         let (ticked, scope) = (std::sync::Arc::clone(&background), scope.clone());
-        let more = match AbortOnDropHandle::new(tokio::spawn(async move { ticked.tick(&scope).await })).await {
+        let more = match isolated(async move { ticked.tick(&scope).await }).await {
             Ok(Ok(more)) => {
                 condition.well();
                 more
@@ -89,7 +88,7 @@ pub(crate) async fn run(background: std::sync::Arc<dyn RunBackground>, scope: Sc
                 condition.ill(&error.to_string());
                 false
             }
-            Err(_) => {
+            Err(Panicked) => {
                 condition.ill("it panicked");
                 false
             }

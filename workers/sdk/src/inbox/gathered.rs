@@ -106,16 +106,12 @@ async fn find_all(database: Database, asked: Vec<Asked<String, Option<Recorded>>
             }
             Ok(())
         }
-        Err(error) if concerns_all(&error) => {
-            answer_all(asked, &error);
-            Err(error)
-        }
-        Err(_) => {
-            let singly = asked.into_iter().map(async |Asked { question, answer }| {
-                let _ = answer.send(super::find(&database, &question).await);
-            });
-            join_all(singly).await;
-            Ok(())
+        Err(error) => {
+            let singly = |key: String| {
+                let database = database.clone();
+                async move { super::find(&database, &key).await }
+            };
+            refused(asked, error, singly).await
         }
     }
 }
@@ -129,26 +125,42 @@ async fn record_all(database: Database, asked: Vec<Asked<Vec<InboxRow>, ()>>) ->
             }
             Ok(())
         }
-        Err(error) if concerns_all(&error) => {
-            answer_all(asked, &error);
-            Err(error)
-        }
         // If they were written after all (a server's answer may be unreadable), each is there already, and whoever asks looks again.
-        Err(_) => {
-            let singly = asked.into_iter().map(async |Asked { question, answer }| {
-                let _ = answer.send(super::record(&database, &question).await);
-            });
-            join_all(singly).await;
-            Ok(())
+        Err(error) => {
+            let singly = |rows: Vec<InboxRow>| {
+                let database = database.clone();
+                async move { super::record(&database, &rows).await }
+            };
+            refused(asked, error, singly).await
         }
     }
 }
 
-/// Whether each would meet it, rather than the one whose fault it is.
-fn concerns_all(error: &DatabaseError) -> bool {
+/// What becomes of a batch that the database has refused: each is served for itself, so that nobody suffers from another's fault. An error
+/// that each would meet is everybody's answer.
+async fn refused<Q, A, F>(
+    asked: Vec<Asked<Q, A>>,
+    error: DatabaseError,
+    singly: impl Fn(Q) -> F,
+) -> Result<(), DatabaseError>
+where
+    F: Future<Output = Result<A, DatabaseError>>,
+{
     match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::Locked => true,
-        ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::Bug => false,
+        ErrorKind::Unavailable | ErrorKind::Locked => {
+            answer_all(asked, &error);
+            Err(error)
+        }
+        ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::Bug => {
+            let serving = asked.into_iter().map(|Asked { question, answer }| {
+                let served = singly(question);
+                async move {
+                    let _ = answer.send(served.await);
+                }
+            });
+            join_all(serving).await;
+            Ok(())
+        }
     }
 }
 

@@ -10,10 +10,9 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
-use tokio_util::task::AbortOnDropHandle;
-use tracing::{Instrument, Span};
 
 use super::conflict::{CONFLICT_ATTEMPTS_MAX, pause_after_conflict};
+use super::isolated::{Panicked, isolated};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::scope::Scope;
 use crate::work::{CommitError, UnitOfWork};
@@ -43,7 +42,7 @@ pub(crate) async fn answer_request(scope: &Scope, endpoint: &Arc<dyn ServeEndpoi
     serde_json::to_vec(&Answer::<Value>::Error(problem)).expect("a problem has string keys only")
 }
 
-/// Handles one request, in a task of its own so that a panic is an answer.
+/// Handles one request, [`isolated`].
 pub(crate) async fn serve_request(
     scope: &Scope,
     endpoint: &Arc<dyn ServeEndpoint>,
@@ -54,16 +53,11 @@ pub(crate) async fn serve_request(
         return Err(Problem::new(ProblemKind::TooLarge, "request_too_large", message));
     }
     let (scope, handler) = (scope.clone(), Arc::clone(endpoint));
-    let serving = async move { handler.serve(&scope, &request).await }.instrument(Span::current());
-    match tokio::time::timeout(REQUEST_TIME_MAX, AbortOnDropHandle::new(tokio::spawn(serving))).await {
+    let serving = isolated(async move { handler.serve(&scope, &request).await });
+    match tokio::time::timeout(REQUEST_TIME_MAX, serving).await {
         Ok(Ok(result)) => result,
-        Ok(Err(error)) => {
-            tracing::error!(
-                code = "bug",
-                endpoint = endpoint.name(),
-                panicked = error.is_panic(),
-                "a handler did not return"
-            );
+        Ok(Err(Panicked)) => {
+            tracing::error!(code = "bug", endpoint = endpoint.name(), "a handler panicked");
             Err(Problem::internal("bug", "The handler panicked."))
         }
         Err(_) => {

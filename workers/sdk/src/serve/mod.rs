@@ -3,6 +3,7 @@
 mod conflict;
 mod dead_letter;
 mod endpoint;
+mod isolated;
 mod schema;
 mod step;
 mod subscriber;
@@ -12,5 +13,6 @@ pub(crate) use dead_letter::{DiscardLetter, ListLetters, RedriveLetter, ShowLett
 #[cfg(feature = "testing")]
 pub(crate) use endpoint::serve_request;
 pub(crate) use endpoint::{EndpointServer, ServeEndpoint, answer_request};
+pub(crate) use isolated::{Panicked, isolated};
 pub(crate) use step::{ServeStep, Served, StepServer, serve_command};
 pub(crate) use subscriber::{Heard, ServeSubscriber, SubscriberServer, hear};

@@ -10,10 +10,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jsonschema::Validator;
 use serde_json::Value;
-use tokio_util::task::AbortOnDropHandle;
-use tracing::{Instrument, Span};
 
 use super::conflict::{CONFLICT_ATTEMPTS_MAX, pause_after_conflict};
+use super::isolated::{Panicked, isolated};
 use super::schema::violations;
 use crate::context::WorkerError;
 use crate::inbox::{InboxRow, Recorded};
@@ -45,7 +44,7 @@ pub(crate) enum Trouble {
     Unavailable(DatabaseError),
 }
 
-/// Serves one command. Runs in a task of its own, so that a panic is an answer, not the end; dropping the future ends the handler.
+/// Serves one command, [`isolated`].
 pub(crate) async fn serve_command(scope: &Scope, server: &Arc<dyn ServeStep>, command: &Arc<Command>) -> Served {
     let (scope, server, command) = (scope.clone(), Arc::clone(server), Arc::clone(command));
     let serving = async move {
@@ -68,16 +67,10 @@ pub(crate) async fn serve_command(scope: &Scope, server: &Arc<dyn ServeStep>, co
         tracing::warn!(attempts = CONFLICT_ATTEMPTS_MAX, "write conflicts do not end");
         Served::Later(StepError::new("write_conflict", "Other transactions got in between, again and again."))
     };
-    match AbortOnDropHandle::new(tokio::spawn(serving.instrument(Span::current()))).await {
-        Ok(served) => served,
-        // Only the end of the runtime ends a handler before its caller: nothing can be said about it, as after a kill.
-        Err(error) if error.is_cancelled() => std::future::pending().await,
-        Err(_) => {
-            // The panic's own message may quote an input; the panic hook has printed it with its place.
-            tracing::error!(code = "bug", "a handler panicked");
-            Served::Answer(bug("The handler panicked; the worker's log says where."))
-        }
-    }
+    isolated(serving).await.unwrap_or_else(|Panicked| {
+        tracing::error!(code = "bug", "a handler panicked");
+        Served::Answer(bug("The handler panicked; the worker's log says where."))
+    })
 }
 
 /// A step and its contract.

@@ -6,10 +6,9 @@ use amends_database::{DatabaseError, ErrorKind};
 use amends_schemas::event::CloudEvent;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio_util::task::AbortOnDropHandle;
-use tracing::{Instrument, Span};
 
 use super::conflict::{CONFLICT_ATTEMPTS_MAX, pause_after_conflict};
+use super::isolated::{Panicked, isolated};
 use crate::inbox::{self, InboxRow};
 use crate::scope::Scope;
 use crate::subscriber::Subscriber;
@@ -34,19 +33,14 @@ pub(crate) trait ServeSubscriber: Send + Sync {
     fn serve<'a>(&'a self, scope: &'a Scope, event: &'a CloudEvent) -> BoxFuture<'a, Heard>;
 }
 
-/// Takes one event in, in a task of its own so that a panic is an answer.
+/// Takes one event in, [`isolated`].
 pub(crate) async fn hear(scope: &Scope, subscriber: &Arc<dyn ServeSubscriber>, event: CloudEvent) -> Heard {
     let (scope, subscriber) = (scope.clone(), Arc::clone(subscriber));
     let hearing = async move {
         let _same_event = scope.locks.lock(inbox::event_key(event.id)).await;
         subscriber.serve(&scope, &event).await
     };
-    match AbortOnDropHandle::new(tokio::spawn(hearing.instrument(Span::current()))).await {
-        Ok(heard) => heard,
-        // As of a command's handler.
-        Err(error) if error.is_cancelled() => std::future::pending().await,
-        Err(_) => Heard::Bug("the handler panicked".to_owned()),
-    }
+    isolated(hearing).await.unwrap_or_else(|Panicked| Heard::Bug("the handler panicked".to_owned()))
 }
 
 /// A subscriber.
